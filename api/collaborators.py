@@ -1,0 +1,31 @@
+"""What the web is given to work with: settings, the ledger, the blobs and the queue.
+
+`api.application.create` puts one of these beside the app; views ask for it with `collaborators()`.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+from celery import Celery
+from flask import current_app
+from sqlalchemy.orm import Session, sessionmaker
+
+from moderation.blobs import Blobs
+from moderation.settings import Settings
+
+EXTENSION = "unmask"
+
+
+@dataclass(frozen=True)
+class Collaborators:
+    """Everything outside the process that a view may touch; tests put their own in."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    blobs: Blobs
+    queue: Celery
+
+
+def collaborators() -> Collaborators:
+    """Returns those of the app that is serving the present request."""
+    return cast(Collaborators, current_app.extensions[EXTENSION])
