@@ -1,0 +1,125 @@
+"""Platforms and their API keys. A key is shown once, when it is made; the ledger keeps only its SHA-256.
+
+A fast hash is enough: a key is 32 random bytes, not a word somebody chose, so there is nothing to guess.
+"""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from moderation import audit, signatures
+from moderation.errors import BadCredentials, NameTaken, NotFound, Refused
+from moderation.tables import ApiKey, Platform
+
+_PREFIX = "umk_"
+_TOUCH = timedelta(minutes=1)  # last_used_at is written at most this often, not on every request
+
+
+class NewKey(NamedTuple):
+    """A key's row and, this once, the key itself."""
+
+    key: ApiKey
+    api_key: str
+
+
+class NewPlatform(NamedTuple):
+    """A platform's row and its first key."""
+
+    platform: Platform
+    api_key: str
+
+
+def _digest(api_key: str) -> str:
+    return hashlib.sha256(api_key.encode()).hexdigest()
+
+
+def create(session: Session, name: str) -> NewPlatform:
+    """Adds a platform with its first API key.
+
+    Raises:
+        NameTaken: when another platform has that name.
+        Refused: when the name is empty, longer than 200 characters, or holds control characters.
+    """
+    if not name.strip() or len(name) > 200 or not name.isprintable():
+        raise Refused("a platform's name is 1 to 200 printable characters")
+    platform = Platform(name=name.strip(), callback_secret=signatures.new_secret())
+    try:
+        with session.begin_nested():
+            session.add(platform)
+    except IntegrityError:
+        raise NameTaken(f"there is a platform called {name.strip()} already") from None
+    audit.write(session, "system", "platform.created", platform.id, new={"name": platform.name})
+    return NewPlatform(platform, issue_key(session, platform.id, "first").api_key)
+
+
+def issue_key(session: Session, platform_id: str, name: str, expires_at: datetime | None = None) -> NewKey:
+    """Adds an API key to a platform.
+
+    Raises:
+        NotFound: when there is no such platform.
+    """
+    platform = get(session, platform_id)
+    api_key = _PREFIX + secrets.token_urlsafe(32)
+    key = ApiKey(platform_id=platform.id, name=name, hint=api_key[:8], sha256=_digest(api_key), expires_at=expires_at)
+    session.add(key)
+    session.flush()
+    audit.write(session, "system", "key.issued", key.id, new={"platform": platform.id, "name": name})
+    return NewKey(key, api_key)
+
+
+def revoke_key(session: Session, key_id: str) -> ApiKey:
+    """Ends a key at once; doing it twice keeps the first time.
+
+    Raises:
+        NotFound: when there is no such key.
+    """
+    key = session.get(ApiKey, key_id)
+    if key is None:
+        raise NotFound(f"there is no key {key_id}")
+    if key.revoked_at is None:
+        key.revoked_at = session.scalar(select(func.clock_timestamp()))
+        audit.write(session, "system", "key.revoked", key.id)
+    return key
+
+
+def keys(session: Session, platform_id: str | None = None) -> list[ApiKey]:
+    """Returns the keys of one platform, or all of them, oldest first."""
+    query = select(ApiKey).order_by(ApiKey.created_at)
+    return list(session.scalars(query if platform_id is None else query.where(ApiKey.platform_id == platform_id)))
+
+
+def authenticate(session: Session, bearer: str) -> Platform:
+    """Returns the platform that a key speaks for.
+
+    Raises:
+        BadCredentials: for a key that is unknown, expired or revoked; the message does not say which.
+    """
+    alive = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
+    key = session.scalar(select(ApiKey).where(ApiKey.sha256 == _digest(bearer), ApiKey.revoked_at.is_(None), alive))
+    if key is None:
+        raise BadCredentials("the API key is unknown, expired or revoked")
+    stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _TOUCH)
+    session.execute(update(ApiKey).where(ApiKey.id == key.id, stale).values(last_used_at=func.now()))
+    return key.platform
+
+
+def get(session: Session, id_or_name: str) -> Platform:
+    """Returns a platform by id or by name.
+
+    Raises:
+        NotFound: when there is none.
+    """
+    found = session.scalar(select(Platform).where(or_(Platform.id == id_or_name, Platform.name == id_or_name)))
+    if found is None:
+        raise NotFound(f"there is no platform {id_or_name}")
+    return found
+
+
+def every(session: Session) -> list[Platform]:
+    """Returns all platforms, oldest first."""
+    return list(session.scalars(select(Platform).order_by(Platform.created_at)))

@@ -1,0 +1,105 @@
+"""Redis rings, PostgreSQL remembers: the Celery application and the orders that wake workers.
+
+An order carries no rows; a worker that reads it claims from the ledger. So a lost order costs time, never work: upkeep
+rings again. Nothing here raises because Redis is away.
+"""
+
+from typing import Any, cast
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from moderation import logs, metrics
+
+TASK_SCORE = "unmask.score"
+TASK_DELIVER = "unmask.deliver"
+TASK_UPKEEP = "unmask.upkeep"
+LANES = ("scoring.urgent", "scoring.default", "scoring.bulk")
+DELIVERIES = "deliveries"
+UPKEEP = "upkeep"
+
+HARD_LIMIT = 240  # seconds a task may run before its process is killed
+SOFT_LIMIT = 180
+
+log = logs.get(__name__)
+
+
+def broker_url(redis_url: str) -> str:
+    """Returns ``redis_url`` as kombu spells it: a Unix socket is `redis+socket://` there."""
+    return redis_url.replace("unix://", "redis+socket://", 1)
+
+
+def application(redis_url: str) -> Celery:
+    """Returns the Celery application that producers and workers share, so that both agree on every setting."""
+    app = Celery("unmask", broker=broker_url(redis_url), set_as_current=False)
+    app.conf.update(
+        # an order may be read twice but never lost with a worker; what it leads to is guarded by leases
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_time_limit=HARD_LIMIT,
+        task_soft_time_limit=SOFT_LIMIT,
+        task_default_queue=UPKEEP,
+        task_create_missing_queues=True,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            # an unacknowledged order returns only after this; below the hard limit it would run twice at once
+            "visibility_timeout": 2 * HARD_LIMIT + 120,
+            # a half-dead connection must be noticed before a moderator notices it
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            # urgent is read before default, default before bulk
+            "queue_order_strategy": "priority",
+        },
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_soft_shutdown_timeout=30,
+        # CUDA and ONNX sessions are made in the child, which takes longer than the 4 seconds Celery expects
+        worker_proc_alive_timeout=120,
+        # a producer (a web request) gives up quickly: the ledger has the row already
+        broker_connection_timeout=3,
+        task_publish_retry=False,
+        worker_hijack_root_logger=False,
+        enable_utc=True,
+    )
+    return app
+
+
+def length(app: Celery, lane: str) -> int:
+    """Returns how many orders nobody has read yet on ``lane``.
+
+    Raises:
+        RedisError, OperationalError: when Redis is away.
+    """
+    with app.connection_for_write() as connection:
+        channel = cast(Any, connection.default_channel)
+        return int(channel.client.llen(lane))
+
+
+def _ring(app: Celery, task: str, lane: str, most: int) -> bool:
+    try:
+        with app.producer_pool.acquire(block=True, timeout=3) as producer:
+            unread = int(cast(Any, producer.channel).client.llen(lane))
+            if unread < most:
+                app.send_task(task, queue=lane, producer=producer, retry=False)
+    except (RedisError, OperationalError, OSError) as error:
+        metrics.rings_lost.labels(lane).inc()
+        log.warning("ring_lost", lane=lane, error=str(error))
+        return False
+    return True
+
+
+def ring_scoring(app: Celery, priority: int, lane_orders: int) -> bool:
+    """Orders scoring on the lane of ``priority`` unless it holds ``lane_orders`` already. False: Redis is away."""
+    return _ring(app, TASK_SCORE, LANES[priority], lane_orders)
+
+
+def ring_deliveries(app: Celery) -> bool:
+    """Orders the sending of outbound webhooks that are due. False: Redis is away."""
+    return _ring(app, TASK_DELIVER, DELIVERIES, 2)
+
+

@@ -1,0 +1,89 @@
+"""Settings: the only reader of the environment (`UNMASK_…`). Read at the edges, passed down as plain values.
+
+No secret has a default. Times are seconds, sizes are bytes, unless a name says otherwise.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from moderation.errors import BadSettings
+
+MEGABYTE = 1_000_000
+
+
+class Settings(BaseSettings):
+    """One frozen object with everything that an operator may set; see `.env.example`."""
+
+    model_config = SettingsConfigDict(env_prefix="UNMASK_", env_file=".env", frozen=True, extra="ignore")
+
+    # engines
+    database_url: str = Field(description="PostgreSQL, as postgresql://user:password@host/name")
+    redis_url: str = Field(description="Redis, as redis://host:6379/0 or redis+socket:///path")
+    media: str = Field(description="where media lives: file:///directory or s3://bucket/prefix")
+    secret_key: str = Field(min_length=32, description="signs sessions; at least 32 characters, the same everywhere")
+
+    # the web
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    public_url: str | None = Field(None, description="how browsers reach the dashboard; https turns on secure cookies")
+    trusted_proxies: int = Field(0, ge=0, description="reverse proxies in front whose X-Forwarded-For is believed")
+
+    # the detector
+    detector: Path | None = Field(None, description="release directory; the shipped one when empty")
+    device: str = Field("auto", description="auto, cpu or cuda:N")
+    face_model: Path | None = Field(None, description="a YuNet ONNX file to find faces with instead of our own")
+    batch: int = Field(16, ge=1, le=1024, description="submissions claimed and scored at once")
+
+    # limits of what is accepted
+    max_bytes: int = Field(200 * MEGABYTE, ge=1)
+    max_pixels: int = Field(100_000_000, ge=1, description="width times height of one frame")
+    max_frames: int = Field(2_000, ge=1, description="frames of an animated image")
+    max_context_bytes: int = Field(16 * 1024, ge=2)
+
+    # the ledger
+    lease_seconds: float = Field(120, gt=0, description="how long a worker may hold what it claimed, without renewing")
+    max_attempts: int = Field(3, ge=1)
+    lane_orders: int = Field(8, ge=1, description="unread orders on a lane after which no more are sent")
+    idempotency_hours: float = 24
+    ephemeral_seconds: float = Field(600, gt=0, description="an unanswered /try upload is erased after this long")
+
+    # people
+    claim_seconds: float = Field(300, gt=0, description="a moderator's claim ends this long after the last heartbeat")
+    undo_seconds: float = Field(10, ge=0, description="a decision leaves the house only after this long")
+    session_hours: float = Field(12, gt=0)
+    login_attempts: str = Field("10 per 5 minutes", description="per address and per account")
+
+    # deliveries
+    delivery_timeout: float = Field(15, gt=0)
+    allowed_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated private networks that webhooks may reach, such as 127.0.0.0/8"
+    )
+
+    # operation
+    home: Path = Field(Path(".unmask"), description="state of the embedded engines")
+    log_format: str = Field("json", pattern="^(json|console)$")
+    log_level: str = "INFO"
+    upkeep_seconds: float = Field(5, gt=0, description="how often upkeep looks at the ledger")
+
+    @field_validator("allowed_networks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+@cache
+def load() -> Settings:
+    """Reads the environment once.
+
+    Raises:
+        BadSettings: naming each variable that is missing or wrong, on one line.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(f"UNMASK_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise BadSettings(problems) from None

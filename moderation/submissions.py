@@ -1,0 +1,248 @@
+"""Submissions: accepted, listed, claimed for scoring, given back, failed.
+
+Accepted means a committed row. A claim is a lease: whoever holds it may record outcomes, and nobody else. Doing anything
+here twice changes nothing.
+"""
+
+import base64
+import binascii
+import json
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import BinaryIO, NamedTuple
+
+from sqlalchemy import Select, and_, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, joinedload
+
+from moderation import blobs as storage
+from moderation import deliveries, detectors, documents, verdicts
+from moderation.blobs import Blobs
+from moderation.errors import KeyReused, NotFound, Refused
+from moderation.media import Facts
+from moderation.tables import IdempotencyKey, Json, Media, Submission
+
+OUT_OF_ATTEMPTS = "attempts-exhausted"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a client says of a submission. Exactly one of ``platform_id`` and ``person_id`` (ephemeral) is given."""
+
+    platform_id: str | None = None
+    person_id: str | None = None
+    external_id: str | None = None
+    priority: int = 1  # index into tables.PRIORITIES
+    context: Json = field(default_factory=dict)
+    callback_url: str | None = None
+
+
+class Claim(NamedTuple):
+    """A lease and the submissions it holds, in the order they are to be scored. Empty: nothing waits."""
+
+    lease: str
+    submissions: list[Submission]
+
+
+class TakenBack(NamedTuple):
+    """How many expired leases went back to the line, and how many submissions are out of attempts."""
+
+    waiting: int
+    failed: int
+
+
+def submit(session: Session, blobs: Blobs, draft: Draft, facts: Facts, file: BinaryIO) -> Submission:
+    """Stores the bytes once and adds a row; bytes that the current detector has judged are settled at once.
+
+    Raises:
+        WorldDown: when the bytes cannot be stored; then there is no row either.
+    """
+    _hold(session, blobs, facts, file)
+    row = Submission(
+        platform_id=draft.platform_id, person_id=draft.person_id, media_sha256=facts.sha256, external_id=draft.external_id,
+        priority=draft.priority, context=draft.context, callback_url=draft.callback_url,
+    )
+    session.add(row)
+    session.flush()
+    current = detectors.current(session)
+    known = current and verdicts.reusable(session, facts.sha256, current.name, current.version)
+    if known:
+        verdicts.settle(session, row, known)
+    return row
+
+
+def _hold(session: Session, blobs: Blobs, facts: Facts, file: BinaryIO) -> None:
+    """Makes sure that media row and blob exist, and locks the row until commit.
+
+    The upload happens before the lock; the look afterwards closes the gap in which an erasure may have removed what
+    `put` found in place (`retention` removes the blob while it holds the same lock).
+    """
+    key = storage.media_key(facts.sha256)
+    blobs.put(key, file)
+    row = insert(Media).values(
+        sha256=facts.sha256, bytes=facts.bytes, format=facts.format, content_type=facts.content_type,
+        width=facts.width, height=facts.height, frames=facts.frames,
+    )
+    session.execute(row.on_conflict_do_update(index_elements=["sha256"], set_={"held_at": func.clock_timestamp()}))
+    if not blobs.exists(key):
+        blobs.put(key, file)
+
+
+def remembered(session: Session, platform_id: str, key: str, fingerprint: str) -> Submission | None:
+    """Returns the submission that this Idempotency-Key already made. Equal requests wait for each other here.
+
+    Raises:
+        KeyReused: when the key came with another body.
+    """
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{platform_id} {key}", 0))))
+    row = session.get(IdempotencyKey, (platform_id, key))
+    if row is None:
+        return None
+    if row.fingerprint != fingerprint:
+        raise KeyReused
+    return session.get_one(Submission, row.submission_id)
+
+
+def remember(session: Session, platform_id: str, key: str, fingerprint: str, submission_id: str) -> None:
+    """Keeps the answer to an Idempotency-Key; to be called in the transaction of `remembered`."""
+    session.add(IdempotencyKey(platform_id=platform_id, key=key, fingerprint=fingerprint, submission_id=submission_id))
+
+
+def get(session: Session, platform_id: str, submission_id: str) -> Submission:
+    """Returns a platform's own submission.
+
+    Raises:
+        NotFound: when there is none, or it is somebody else's.
+    """
+    found = session.scalar(_loaded().where(Submission.id == submission_id, Submission.platform_id == platform_id))
+    if found is None:
+        raise NotFound(f"there is no submission {submission_id}")
+    return found
+
+
+def _loaded() -> Select[tuple[Submission]]:
+    return select(Submission).options(joinedload(Submission.verdict), joinedload(Submission.media))
+
+
+def page(
+    session: Session, platform_id: str, *, state: str | None = None, external_id: str | None = None,
+    since: datetime | None = None, limit: int = 50, cursor: str | None = None,
+) -> tuple[list[Submission], str | None]:
+    """Returns submissions, newest first, and the cursor of the next page (None on the last).
+
+    Raises:
+        Refused: when the cursor is not one of ours.
+    """
+    query = _loaded().where(Submission.platform_id == platform_id)
+    if state is not None:
+        query = query.where(Submission.state == state)
+    if external_id is not None:
+        query = query.where(Submission.external_id == external_id)
+    if since is not None:
+        query = query.where(Submission.received_at >= since)
+    if cursor is not None:
+        query = query.where(tuple_(Submission.received_at, Submission.id) < _position(cursor))
+    newest = query.order_by(Submission.received_at.desc(), Submission.id.desc()).limit(limit + 1)
+    rows = list(session.scalars(newest))
+    more = len(rows) > limit
+    return rows[:limit], _cursor(rows[limit - 1]) if more else None
+
+
+def _cursor(row: Submission) -> str:
+    return base64.urlsafe_b64encode(json.dumps([row.received_at.isoformat(), row.id]).encode()).decode()
+
+
+def _position(cursor: str) -> tuple[datetime, str]:
+    try:
+        received_at, row_id = json.loads(base64.urlsafe_b64decode(cursor))
+        position = datetime.fromisoformat(received_at), str(row_id)
+        if position[0].tzinfo is None or "\0" in position[1]:
+            raise ValueError(cursor)
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise Refused("the cursor is not one that this service gave") from error
+    return position
+
+
+def claim(session: Session, *, limit: int, lease_seconds: float) -> Claim:
+    """Takes up to ``limit`` waiting submissions, most urgent and oldest first; other claimants' rows are passed over.
+
+    A second attempt is taken alone, so that one poisonous file cannot take its neighbours down with it.
+    """
+    lease = secrets.token_hex(8)
+    head = session.scalar(_line().limit(1))
+    if head is None:
+        return Claim(lease, [])
+    again = head.attempts > 0
+    rows = [head] if again else list(session.scalars(_line().where(Submission.attempts == 0).limit(limit)))
+    expires = session.scalar(select(func.clock_timestamp() + timedelta(seconds=lease_seconds)))
+    for row in rows:
+        row.state, row.lease, row.lease_expires_at, row.attempts = "scoring", lease, expires, row.attempts + 1
+    session.flush()
+    return Claim(lease, rows)
+
+
+def _line() -> Select[tuple[Submission]]:
+    due = and_(Submission.state == "waiting", Submission.due_at <= func.clock_timestamp())
+    first = (Submission.priority, Submission.received_at)
+    return select(Submission).where(due).order_by(*first).with_for_update(skip_locked=True)
+
+
+def renew(session: Session, lease: str, lease_seconds: float) -> int:
+    """Extends a lease from now; returns how many submissions it still holds."""
+    expires = func.clock_timestamp() + timedelta(seconds=lease_seconds)
+    held = session.execute(update(Submission).where(Submission.lease == lease).values(lease_expires_at=expires)
+                           .returning(Submission.id))
+    return len(held.all())
+
+
+def put_back(session: Session, lease: str, delay_seconds: float) -> int:
+    """Gives everything a lease holds back to the line, because the world was down: no attempt is counted."""
+    rows = session.execute(
+        update(Submission).where(Submission.lease == lease)
+        .values(state="waiting", lease=None, lease_expires_at=None, attempts=Submission.attempts - 1,
+                due_at=func.clock_timestamp() + timedelta(seconds=delay_seconds))
+        .returning(Submission.id)
+    )
+    return len(rows.all())
+
+
+def fail(session: Session, lease: str, submission_id: str, slug: str, detail: str) -> bool:
+    """Ends a submission with a reason the platform can read. False: the lease is no longer ours, nothing changed."""
+    row = verdicts.held(session, lease, submission_id)
+    if row is None:
+        return False
+    _end(session, row, slug, detail)
+    return True
+
+
+def _end(session: Session, row: Submission, slug: str, detail: str) -> None:
+    row.state, row.failure_slug, row.failure_detail = "failed", slug, detail
+    row.lease = row.lease_expires_at = None
+    row.finished_at = session.scalar(select(func.clock_timestamp()))
+    session.flush()
+    if row.platform_id is not None:
+        deliveries.enqueue(session, platform_id=row.platform_id, event="submission.failed", submission_id=row.id,
+                           callback_url=row.callback_url, data=documents.submission(row))
+
+
+def take_back(session: Session, *, max_attempts: int, limit: int = 500) -> TakenBack:
+    """Ends leases that have expired: back to the line, or failed when out of attempts."""
+    expired = (Submission.state == "scoring") & (Submission.lease_expires_at < func.clock_timestamp())
+    rows = session.scalars(select(Submission).where(expired).limit(limit).with_for_update(skip_locked=True)).all()
+    failed = 0
+    for row in rows:
+        if row.attempts >= max_attempts:
+            _end(session, row, OUT_OF_ATTEMPTS, f"scoring was tried {row.attempts} times and never finished")
+            failed += 1
+        else:
+            row.state, row.lease, row.lease_expires_at = "waiting", None, None
+    session.flush()
+    return TakenBack(len(rows) - failed, failed)
+
+
+def waiting(session: Session) -> dict[int, int]:
+    """Returns how many submissions are due in the line, by priority."""
+    due = and_(Submission.state == "waiting", Submission.due_at <= func.clock_timestamp())
+    counted = session.execute(select(Submission.priority, func.count()).where(due).group_by(Submission.priority))
+    return {priority: count for priority, count in counted}

@@ -1,0 +1,89 @@
+"""Verdicts: what a detector release said, recorded once, and what follows for the submission.
+
+Recording is guarded by the lease and unique per (media, detector release): doing it twice changes nothing.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from moderation import deliveries, documents, ids, policy
+from moderation.policy import Policy
+from moderation.tables import Flag, Platform, Submission, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A detector's answer on one file, in plain values. ``ms`` is this file's share of its batch's time."""
+
+    score: float
+    band: str
+    reasons: list[str]
+    faces: list[dict[str, Any]]
+    width: int
+    height: int
+    ms: float
+    frames: list[dict[str, Any]] = field(default_factory=list)
+
+
+def held(session: Session, lease: str, submission_id: str) -> Submission | None:
+    """Returns the submission, locked, if this lease still holds it."""
+    mine = (Submission.id == submission_id) & (Submission.lease == lease) & (Submission.state == "scoring")
+    return session.scalar(select(Submission).where(mine).with_for_update())
+
+
+def record(session: Session, lease: str, submission_id: str, detector: tuple[str, str], finding: Finding) -> bool:
+    """Keeps the verdict and settles the submission. False: the lease is no longer ours, nothing changed."""
+    row = held(session, lease, submission_id)
+    if row is None or row.media_sha256 is None:
+        return False
+    settle(session, row, _kept(session, row.media_sha256, detector, finding))
+    return True
+
+
+def _kept(session: Session, sha256: str, detector: tuple[str, str], finding: Finding) -> Verdict:
+    """Returns the verdict of this release on this media: the first that was recorded, which may be another's."""
+    name, version = detector
+    row = insert(Verdict).values(
+        media_sha256=sha256, detector_name=name, detector_version=version, score=finding.score, band=finding.band,
+        reasons=finding.reasons, faces=finding.faces, frames=finding.frames, width=finding.width, height=finding.height,
+        ms=finding.ms, id=ids.new("ver"),
+    )
+    session.execute(row.on_conflict_do_nothing())
+    kept = reusable(session, sha256, name, version)
+    assert kept is not None
+    return kept
+
+
+def reusable(session: Session, sha256: str, name: str, version: str) -> Verdict | None:
+    """Returns what this release said of these bytes before, if it did."""
+    same = (Verdict.media_sha256 == sha256, Verdict.detector_name == name, Verdict.detector_version == version)
+    return session.scalar(select(Verdict).where(*same))
+
+
+def settle(session: Session, submission: Submission, verdict: Verdict) -> None:
+    """Makes the submission `scored`, opens a flag where policy says so, and queues the webhooks."""
+    submission.verdict_id, submission.verdict = verdict.id, verdict
+    submission.state, submission.lease, submission.lease_expires_at = "scored", None, None
+    submission.finished_at = session.scalar(select(func.clock_timestamp()))
+    session.flush()
+    if submission.platform_id is None:
+        return  # ephemeral: shown to one person and erased, nobody else is told
+    platform = session.get_one(Platform, submission.platform_id)
+    flag = _flagged(session, platform, submission, verdict)
+    told = {"platform_id": platform.id, "submission_id": submission.id, "callback_url": submission.callback_url}
+    deliveries.enqueue(session, event="submission.scored", data=documents.submission(submission), **told)
+    if flag is not None:
+        deliveries.enqueue(session, event="flag.opened", data=documents.flag(flag, None), **told)
+
+
+def _flagged(session: Session, platform: Platform, submission: Submission, verdict: Verdict) -> Flag | None:
+    if not policy.opens_flag(Policy.read(platform.policy), verdict.band):
+        return None
+    flag = Flag(submission=submission, platform=platform, score=verdict.score, band=verdict.band, reasons=verdict.reasons)
+    session.add(flag)
+    session.flush()
+    return flag
