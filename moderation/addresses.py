@@ -67,7 +67,9 @@ def resolve(url: str, *, allowed_networks: Collection[str] = (), resolver: Resol
 def _split(url: str) -> SplitResult:
     # Parsers disagree on blanks, control characters and backslashes: what one calls a path another calls a host.
     if len(url) > LONGEST_URL or not url.isascii() or any(c <= " " or c in "\\\x7f" for c in url):
-        raise ForbiddenAddress("The address must be an ASCII URL without blanks or backslashes, 2048 characters at most.")
+        raise ForbiddenAddress(
+            "The address must be an ASCII URL without blanks or backslashes, 2048 characters at most."
+        )
     try:
         parts = urlsplit(url)
         if parts.port == 0:

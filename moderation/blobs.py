@@ -1,7 +1,7 @@
 """Blobs: media, previews and thumbnails as bytes under a key, in a directory or in S3.
 
-Writing is atomic and doing it twice changes nothing. Keys are made here from SHA-256 digests only; nothing that a client
-sent (a file name, an id) ever becomes part of a path.
+Writing is atomic and doing it twice changes nothing. Keys are made here from SHA-256 digests only; nothing that a
+client sent (a file name, an id) ever becomes part of a path.
 """
 
 import contextlib
@@ -96,7 +96,7 @@ class Directory:
                         partial.write(chunk)
                     partial.flush()
                     os.fsync(partial.fileno())
-                    os.replace(partial.name, path)  # whoever opens the key sees all of it or nothing
+                    Path(partial.name).replace(path)  # whoever opens the key sees all of it or nothing
                 except BaseException:
                     Path(partial.name).unlink(missing_ok=True)
                     raise

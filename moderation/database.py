@@ -20,8 +20,14 @@ def driver_url(url: str) -> str:
 
 def connect(url: str, *, pool: int = 5) -> Engine:
     """Returns an engine whose connections are checked before use, so that a restarted server goes unnoticed."""
-    return create_engine(driver_url(url), pool_pre_ping=True, pool_size=pool, max_overflow=pool, pool_timeout=10,
-                         connect_args={"connect_timeout": 5})
+    return create_engine(
+        driver_url(url),
+        pool_pre_ping=True,
+        pool_size=pool,
+        max_overflow=pool,
+        pool_timeout=10,
+        connect_args={"connect_timeout": 5},
+    )
 
 
 def sessions(engine: Engine) -> sessionmaker[Session]:
@@ -36,8 +42,9 @@ def revision(session: Session) -> str | None:
         WorldDown: when the database does not answer.
     """
     try:
-        return session.scalar(HEAD_QUERY)
+        found: str | None = session.scalar(HEAD_QUERY)
     except SQLAlchemyError as error:
         if "alembic_version" in str(error):
             return None
         raise WorldDown("the database does not answer") from error
+    return found

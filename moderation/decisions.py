@@ -78,7 +78,9 @@ def _supersede(session: Session, decision: Decision | None) -> None:
 
 
 def _still_unsure(session: Session, flag: Flag) -> bool:
-    doubts = select(Decision.id).where(Decision.flag_id == flag.id, Decision.answer == "unsure", Decision.undone_by.is_(None))
+    doubts = select(Decision.id).where(
+        Decision.flag_id == flag.id, Decision.answer == "unsure", Decision.undone_by.is_(None)
+    )
     return bool(session.scalar(select(doubts.exists())))
 
 
@@ -89,7 +91,12 @@ def _state(flag: Flag) -> Json:
 def _tell(session: Session, flag: Flag, decision: Decision, event: str, delay_seconds: float) -> None:
     revised = event == "decision.revised"
     deliveries.enqueue(
-        session, platform_id=flag.platform_id, event=event, submission_id=flag.submission_id, decision_id=decision.id,
-        callback_url=flag.submission.callback_url, delay_seconds=delay_seconds,
+        session,
+        platform_id=flag.platform_id,
+        event=event,
+        submission_id=flag.submission_id,
+        decision_id=decision.id,
+        callback_url=flag.submission.callback_url,
+        delay_seconds=delay_seconds,
         data={**documents.flag(flag, None if revised else decision), **({"revised": decision.id} if revised else {})},
     )

@@ -29,19 +29,39 @@ PER_TARGET = 4
 _now = func.clock_timestamp
 
 
-def enqueue(session: Session, *, platform_id: str, event: str, data: Json, submission_id: str | None = None,
-            decision_id: str | None = None, callback_url: str | None = None, delay_seconds: float = 0) -> list[Delivery]:
+def enqueue(
+    session: Session,
+    *,
+    platform_id: str,
+    event: str,
+    data: Json,
+    submission_id: str | None = None,
+    decision_id: str | None = None,
+    callback_url: str | None = None,
+    delay_seconds: float = 0,
+) -> list[Delivery]:
     """Writes one delivery for each enabled endpoint of the platform that wants ``event``, and one for ``callback_url``."""
     wanting = select(Endpoint.id).where(
-        Endpoint.platform_id == platform_id, Endpoint.disabled_at.is_(None),
-        or_(Endpoint.events == [], Endpoint.events.contains([event])))
+        Endpoint.platform_id == platform_id,
+        Endpoint.disabled_at.is_(None),
+        or_(Endpoint.events == [], Endpoint.events.contains([event])),
+    )
     targets: list[Json] = [{"endpoint_id": endpoint_id} for endpoint_id in session.scalars(wanting)]
     if callback_url:
         targets.append({"callback_url": callback_url})
     body = compose(event, data)
-    written = [Delivery(platform_id=platform_id, event=event, body=body, submission_id=submission_id,
-                        decision_id=decision_id, next_attempt_at=_now() + timedelta(seconds=delay_seconds), **target)
-               for target in targets]
+    written = [
+        Delivery(
+            platform_id=platform_id,
+            event=event,
+            body=body,
+            submission_id=submission_id,
+            decision_id=decision_id,
+            next_attempt_at=_now() + timedelta(seconds=delay_seconds),
+            **target,
+        )
+        for target in targets
+    ]
     session.add_all(written)
     session.flush()
     return written
@@ -49,8 +69,12 @@ def enqueue(session: Session, *, platform_id: str, event: str, data: Json, submi
 
 def ping(session: Session, endpoint: Endpoint) -> Delivery:
     """Writes an `endpoint.test` delivery to this endpoint, whatever events it subscribed to."""
-    delivery = Delivery(platform_id=endpoint.platform_id, endpoint_id=endpoint.id, event="endpoint.test",
-                        body=compose("endpoint.test", {"endpoint_id": endpoint.id}))
+    delivery = Delivery(
+        platform_id=endpoint.platform_id,
+        endpoint_id=endpoint.id,
+        event="endpoint.test",
+        body=compose("endpoint.test", {"endpoint_id": endpoint.id}),
+    )
     session.add(delivery)
     session.flush()
     return delivery
@@ -80,8 +104,10 @@ def _message(event: str, at: str, data: Json) -> str:
 def _shortened(value: Any, name: str | None) -> Any:
     """Returns ``value`` without the contents of every ``name`` in it, or with every text cut when there is no name."""
     if isinstance(value, dict):
-        return {key: type(kept)() if key == name and isinstance(kept, list | dict) else _shortened(kept, name)
-                for key, kept in value.items()}
+        return {
+            key: type(kept)() if key == name and isinstance(kept, list | dict) else _shortened(kept, name)
+            for key, kept in value.items()
+        }
     if isinstance(value, list):
         return [_shortened(item, name) for item in value]
     return value[:200] if name is None and isinstance(value, str) else value
@@ -95,28 +121,49 @@ def claim(session: Session, *, limit: int, lease_seconds: float, per_target: int
     """
     _cancel_disabled(session)
     is_due = Delivery.next_attempt_at <= _now()
-    place = func.row_number().over(partition_by=func.coalesce(Delivery.endpoint_id, Delivery.platform_id),
-                                   order_by=(is_due, Delivery.next_attempt_at, Delivery.id))  # false first: in flight
-    line = (select(Delivery.id, place.label("place"))
-            .where(Delivery.state == "waiting", or_(is_due, Delivery.lease.is_not(None))).subquery())
+    place = func.row_number().over(
+        partition_by=func.coalesce(Delivery.endpoint_id, Delivery.platform_id),
+        order_by=(is_due, Delivery.next_attempt_at, Delivery.id),
+    )  # false first: in flight
+    line = (
+        select(Delivery.id, place.label("place"))
+        .where(Delivery.state == "waiting", or_(is_due, Delivery.lease.is_not(None)))
+        .subquery()
+    )
     chosen = session.scalars(
-        select(Delivery.id).join(line, line.c.id == Delivery.id)
+        select(Delivery.id)
+        .join(line, line.c.id == Delivery.id)
         .where(Delivery.state == "waiting", is_due, line.c.place <= per_target)
-        .order_by(Delivery.next_attempt_at, Delivery.id).limit(limit)
-        .with_for_update(of=Delivery, skip_locked=True)).all()
-    session.execute(update(Delivery).where(Delivery.id.in_(chosen)).values(
-        lease=ids.new("lse"), next_attempt_at=_now() + timedelta(seconds=lease_seconds)))
-    claimed = (select(Delivery).where(Delivery.id.in_(chosen)).order_by(Delivery.id)
-               .options(joinedload(Delivery.endpoint), joinedload(Delivery.platform)))
+        .order_by(Delivery.next_attempt_at, Delivery.id)
+        .limit(limit)
+        .with_for_update(of=Delivery, skip_locked=True)
+    ).all()
+    session.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(chosen))
+        .values(lease=ids.new("lse"), next_attempt_at=_now() + timedelta(seconds=lease_seconds))
+    )
+    claimed = (
+        select(Delivery)
+        .where(Delivery.id.in_(chosen))
+        .order_by(Delivery.id)
+        .options(joinedload(Delivery.endpoint), joinedload(Delivery.platform))
+    )
     return list(session.scalars(claimed.execution_options(populate_existing=True)))
 
 
 def _cancel_disabled(session: Session) -> None:
-    due = (select(Delivery.id).join(Delivery.endpoint)
-           .where(Delivery.state == "waiting", Delivery.next_attempt_at <= _now(), Endpoint.disabled_at.is_not(None))
-           .with_for_update(of=Delivery, skip_locked=True))
-    session.execute(update(Delivery).where(Delivery.id.in_(session.scalars(due).all()))
-                    .values(state="cancelled", lease=None, finished_at=_now()))
+    due = (
+        select(Delivery.id)
+        .join(Delivery.endpoint)
+        .where(Delivery.state == "waiting", Delivery.next_attempt_at <= _now(), Endpoint.disabled_at.is_not(None))
+        .with_for_update(of=Delivery, skip_locked=True)
+    )
+    session.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(session.scalars(due).all()))
+        .values(state="cancelled", lease=None, finished_at=_now())
+    )
 
 
 def secret_of(delivery: Delivery) -> str:
@@ -143,8 +190,16 @@ def succeeded(session: Session, delivery_id: str, lease: str, status: int, ms: f
     return True
 
 
-def failed(session: Session, delivery_id: str, lease: str, *, status: int | None = None, error: str | None = None,
-           ms: float, retry_after: float | None = None) -> bool:
+def failed(
+    session: Session,
+    delivery_id: str,
+    lease: str,
+    *,
+    status: int | None = None,
+    error: str | None = None,
+    ms: float,
+    retry_after: float | None = None,
+) -> bool:
     """Records a failed attempt and schedules the next one, or ends the delivery after the last.
 
     Args:
@@ -202,9 +257,16 @@ def _judge(session: Session, endpoint: Endpoint, status: int | None, pause: floa
         endpoints.disable(session, endpoint.id, f"no delivery succeeded for {FAILING_DAYS} days")
     elif pause:
         until = now + timedelta(seconds=pause)
-        session.execute(update(Delivery).where(
-            Delivery.endpoint_id == endpoint.id, Delivery.state == "waiting", Delivery.lease.is_(None),
-            Delivery.next_attempt_at < until).values(next_attempt_at=until))
+        session.execute(
+            update(Delivery)
+            .where(
+                Delivery.endpoint_id == endpoint.id,
+                Delivery.state == "waiting",
+                Delivery.lease.is_(None),
+                Delivery.next_attempt_at < until,
+            )
+            .values(next_attempt_at=until)
+        )
 
 
 def cancel_unsent(session: Session, decision_id: str) -> bool:
@@ -223,8 +285,9 @@ def cancel_unsent(session: Session, decision_id: str) -> bool:
     return True
 
 
-def page(session: Session, platform_id: str, state: str | None = None, limit: int = 50,
-         before: str | None = None) -> Sequence[Delivery]:
+def page(
+    session: Session, platform_id: str, state: str | None = None, limit: int = 50, before: str | None = None
+) -> Sequence[Delivery]:
     """Returns a platform's deliveries, newest first; ``before`` is the id that the page before ended with."""
     query = select(Delivery).where(Delivery.platform_id == platform_id).order_by(Delivery.id.desc()).limit(limit)
     if state is not None:

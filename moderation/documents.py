@@ -59,7 +59,9 @@ def flag(row: Flag, decision: Decision | None) -> Json:
         "band": row.band,
         "reasons": row.reasons,
         "opened_at": row.opened_at.isoformat(),
-        "decision": None if decision is None else {
+        "decision": None
+        if decision is None
+        else {
             "id": decision.id,
             "answer": decision.answer,
             "decided_at": decision.decided_at.isoformat(),

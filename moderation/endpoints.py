@@ -10,8 +10,14 @@ from moderation.errors import NotFound, Refused
 from moderation.tables import EVENTS, Endpoint, Platform
 
 
-def create(session: Session, platform_id: str, url: str, events: Collection[str] = (), *,
-           allowed_networks: Collection[str] = ()) -> Endpoint:
+def create(
+    session: Session,
+    platform_id: str,
+    url: str,
+    events: Collection[str] = (),
+    *,
+    allowed_networks: Collection[str] = (),
+) -> Endpoint:
     """Adds an endpoint with a fresh secret. No ``events`` means all of them.
 
     Raises:

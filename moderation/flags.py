@@ -1,6 +1,7 @@
 """Flags: what waits for people, in which order, and who is looking at it now.
 
-A claim is a lease that its holder's browser keeps alive; when the heartbeats end, so does the claim, and the flag is anybody's.
+A claim is a lease that its holder's browser keeps alive; when the heartbeats end, so does the claim, and the flag
+is anybody's.
 """
 
 from datetime import timedelta
@@ -21,15 +22,26 @@ def _free(person_id: str) -> ColumnElement[bool]:
     return or_(Flag.claimed_by.is_(None), Flag.claimed_by == person_id, Flag.claim_expires_at <= _now())
 
 
-def _loaded() -> Select[tuple[Flag]]:
+def _loaded() -> Select[Flag]:
     submission = joinedload(Flag.submission)
-    return select(Flag).options(joinedload(Flag.platform), joinedload(Flag.claimant),
-                                submission.joinedload(Submission.media), submission.joinedload(Submission.verdict))
+    return select(Flag).options(
+        joinedload(Flag.platform),
+        joinedload(Flag.claimant),
+        submission.joinedload(Submission.media),
+        submission.joinedload(Submission.verdict),
+    )
 
 
 def queue(
-    session: Session, *, person_id: str, band: str | None = None, platform_id: str | None = None, sort: str = "score",
-    mine: bool = False, limit: int = 50, offset: int = 0,
+    session: Session,
+    *,
+    person_id: str,
+    band: str | None = None,
+    platform_id: str | None = None,
+    sort: str = "score",
+    mine: bool = False,
+    limit: int = 50,
+    offset: int = 0,
 ) -> list[Flag]:
     """Returns open flags: escalated ones first, then the highest score (or, with ``sort="age"``, the oldest)."""
     query = _loaded().where(Flag.state == "open")
@@ -39,14 +51,20 @@ def queue(
         query = query.where(Flag.platform_id == platform_id)
     if mine:
         query = query.where(Flag.claimed_by == person_id, Flag.claim_expires_at > _now())
-    first = (Flag.opened_at, Flag.id) if sort == "age" else (Flag.escalated.desc(), Flag.score.desc(), Flag.opened_at, Flag.id)
+    first = (
+        (Flag.opened_at, Flag.id)
+        if sort == "age"
+        else (Flag.escalated.desc(), Flag.score.desc(), Flag.opened_at, Flag.id)
+    )
     return list(session.scalars(query.order_by(*first).limit(limit).offset(offset)))
 
 
 def counts(session: Session) -> dict[str, int]:
     """Returns how many flags are open in each band, and `claimed` among them."""
     claimed = func.count().filter(and_(Flag.claimed_by.is_not(None), Flag.claim_expires_at > _now()))
-    rows = session.execute(select(Flag.band, func.count(), claimed).where(Flag.state == "open").group_by(Flag.band)).all()
+    rows = session.execute(
+        select(Flag.band, func.count(), claimed).where(Flag.state == "open").group_by(Flag.band)
+    ).all()
     found = {band: count for band, count, _ in rows}
     return {**{band: found.get(band, 0) for band in BANDS}, "claimed": sum(row[2] for row in rows)}
 
@@ -69,7 +87,9 @@ def locked(session: Session, flag_id: str) -> Flag:
     Raises:
         NotFound: when there is none.
     """
-    flag = session.scalar(select(Flag).where(Flag.id == flag_id).with_for_update().execution_options(populate_existing=True))
+    flag = session.scalar(
+        select(Flag).where(Flag.id == flag_id).with_for_update().execution_options(populate_existing=True)
+    )
     if flag is None:
         raise NotFound(f"there is no flag {flag_id}")
     return flag
@@ -77,7 +97,9 @@ def locked(session: Session, flag_id: str) -> Flag:
 
 def holds(session: Session, flag: Flag, person_id: str) -> bool:
     """Says whether this person's claim on the flag is alive."""
-    return flag.claimed_by == person_id and bool(session.scalar(select(Flag.claim_expires_at > _now()).where(Flag.id == flag.id)))
+    return flag.claimed_by == person_id and bool(
+        session.scalar(select(Flag.claim_expires_at > _now()).where(Flag.id == flag.id))
+    )
 
 
 def claim(session: Session, flag_id: str, person_id: str, claim_seconds: float) -> Flag:
@@ -98,7 +120,9 @@ def claim(session: Session, flag_id: str, person_id: str, claim_seconds: float) 
     if not again:
         previous, flag.claimed_by = flag.claimed_by, person_id
         flag.claimed_at = session.scalar(select(func.clock_timestamp()))
-        audit.write(session, person_id, "flag.claimed", flag.id, old={"claimed_by": previous}, new={"claimed_by": person_id})
+        audit.write(
+            session, person_id, "flag.claimed", flag.id, old={"claimed_by": previous}, new={"claimed_by": person_id}
+        )
     session.flush()
     return flag
 
@@ -136,14 +160,22 @@ def drop_claim(flag: Flag) -> None:
     flag.claimed_by = flag.claimed_at = flag.claim_expires_at = None
 
 
-def next(session: Session, person_id: str, *, after: str | None = None) -> Flag | None:
+def upcoming(session: Session, person_id: str, *, after: str | None = None) -> Flag | None:
     """Returns the best open flag that this person may claim: their own first, then as `queue` sorts.
 
     One that they were unsure about is left to others. ``after`` is passed over, so that a skip goes on. Two people who
     ask at once get two flags (the row is locked until the caller claims it).
     """
-    unsure = select(Decision.id).where(Decision.flag_id == Flag.id, Decision.person_id == person_id,
-                                       Decision.answer == "unsure", Decision.undone_by.is_(None)).exists()
+    unsure = (
+        select(Decision.id)
+        .where(
+            Decision.flag_id == Flag.id,
+            Decision.person_id == person_id,
+            Decision.answer == "unsure",
+            Decision.undone_by.is_(None),
+        )
+        .exists()
+    )
     query = select(Flag).where(Flag.state == "open", _free(person_id), ~unsure)
     if after is not None:
         query = query.where(Flag.id != after)

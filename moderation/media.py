@@ -1,7 +1,7 @@
 """What can be said of uploaded bytes without decoding a pixel: format, dimensions, frames, SHA-256.
 
-The bytes are asked, never the file name or the declared content type. A file that is refused here never reaches a worker;
-a file that is torn further in passes, and fails at decoding with a reason.
+The bytes are asked, never the file name or the declared content type. A file that is refused here never reaches a
+worker; a file that is torn further in passes, and fails at decoding with a reason.
 """
 
 import hashlib

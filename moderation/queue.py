@@ -76,14 +76,14 @@ def length(app: Celery, lane: str) -> int:
         RedisError, OperationalError: when Redis is away.
     """
     with app.connection_for_write() as connection:
-        channel = cast(Any, connection.default_channel)
+        channel = cast("Any", connection.default_channel)
         return int(channel.client.llen(lane))
 
 
 def _ring(app: Celery, task: str, lane: str, most: int) -> bool:
     try:
         with app.producer_pool.acquire(block=True, timeout=3) as producer:
-            unread = int(cast(Any, producer.channel).client.llen(lane))
+            unread = int(cast("Any", producer.channel).client.llen(lane))
             if unread < most:
                 app.send_task(task, queue=lane, producer=producer, retry=False)
     except (RedisError, OperationalError, OSError) as error:
@@ -101,5 +101,3 @@ def ring_scoring(app: Celery, priority: int, lane_orders: int) -> bool:
 def ring_deliveries(app: Celery) -> bool:
     """Orders the sending of outbound webhooks that are due. False: Redis is away."""
     return _ring(app, TASK_DELIVER, DELIVERIES, 2)
-
-

@@ -1,7 +1,7 @@
 """Submissions: accepted, listed, claimed for scoring, given back, failed.
 
-Accepted means a committed row. A claim is a lease: whoever holds it may record outcomes, and nobody else. Doing anything
-here twice changes nothing.
+Accepted means a committed row. A claim is a lease: whoever holds it may record outcomes, and nobody else. Doing
+anything here twice changes nothing.
 """
 
 import base64
@@ -60,8 +60,13 @@ def submit(session: Session, blobs: Blobs, draft: Draft, facts: Facts, file: Bin
     """
     _hold(session, blobs, facts, file)
     row = Submission(
-        platform_id=draft.platform_id, person_id=draft.person_id, media_sha256=facts.sha256, external_id=draft.external_id,
-        priority=draft.priority, context=draft.context, callback_url=draft.callback_url,
+        platform_id=draft.platform_id,
+        person_id=draft.person_id,
+        media_sha256=facts.sha256,
+        external_id=draft.external_id,
+        priority=draft.priority,
+        context=draft.context,
+        callback_url=draft.callback_url,
     )
     session.add(row)
     session.flush()
@@ -81,8 +86,13 @@ def _hold(session: Session, blobs: Blobs, facts: Facts, file: BinaryIO) -> None:
     key = storage.media_key(facts.sha256)
     blobs.put(key, file)
     row = insert(Media).values(
-        sha256=facts.sha256, bytes=facts.bytes, format=facts.format, content_type=facts.content_type,
-        width=facts.width, height=facts.height, frames=facts.frames,
+        sha256=facts.sha256,
+        bytes=facts.bytes,
+        format=facts.format,
+        content_type=facts.content_type,
+        width=facts.width,
+        height=facts.height,
+        frames=facts.frames,
     )
     session.execute(row.on_conflict_do_update(index_elements=["sha256"], set_={"held_at": func.clock_timestamp()}))
     if not blobs.exists(key):
@@ -121,13 +131,19 @@ def get(session: Session, platform_id: str, submission_id: str) -> Submission:
     return found
 
 
-def _loaded() -> Select[tuple[Submission]]:
+def _loaded() -> Select[Submission]:
     return select(Submission).options(joinedload(Submission.verdict), joinedload(Submission.media))
 
 
 def page(
-    session: Session, platform_id: str, *, state: str | None = None, external_id: str | None = None,
-    since: datetime | None = None, limit: int = 50, cursor: str | None = None,
+    session: Session,
+    platform_id: str,
+    *,
+    state: str | None = None,
+    external_id: str | None = None,
+    since: datetime | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
 ) -> tuple[list[Submission], str | None]:
     """Returns submissions, newest first, and the cursor of the next page (None on the last).
 
@@ -182,7 +198,7 @@ def claim(session: Session, *, limit: int, lease_seconds: float) -> Claim:
     return Claim(lease, rows)
 
 
-def _line() -> Select[tuple[Submission]]:
+def _line() -> Select[Submission]:
     due = and_(Submission.state == "waiting", Submission.due_at <= func.clock_timestamp())
     first = (Submission.priority, Submission.received_at)
     return select(Submission).where(due).order_by(*first).with_for_update(skip_locked=True)
@@ -191,17 +207,24 @@ def _line() -> Select[tuple[Submission]]:
 def renew(session: Session, lease: str, lease_seconds: float) -> int:
     """Extends a lease from now; returns how many submissions it still holds."""
     expires = func.clock_timestamp() + timedelta(seconds=lease_seconds)
-    held = session.execute(update(Submission).where(Submission.lease == lease).values(lease_expires_at=expires)
-                           .returning(Submission.id))
+    held = session.execute(
+        update(Submission).where(Submission.lease == lease).values(lease_expires_at=expires).returning(Submission.id)
+    )
     return len(held.all())
 
 
 def put_back(session: Session, lease: str, delay_seconds: float) -> int:
     """Gives everything a lease holds back to the line, because the world was down: no attempt is counted."""
     rows = session.execute(
-        update(Submission).where(Submission.lease == lease)
-        .values(state="waiting", lease=None, lease_expires_at=None, attempts=Submission.attempts - 1,
-                due_at=func.clock_timestamp() + timedelta(seconds=delay_seconds))
+        update(Submission)
+        .where(Submission.lease == lease)
+        .values(
+            state="waiting",
+            lease=None,
+            lease_expires_at=None,
+            attempts=Submission.attempts - 1,
+            due_at=func.clock_timestamp() + timedelta(seconds=delay_seconds),
+        )
         .returning(Submission.id)
     )
     return len(rows.all())
@@ -222,8 +245,14 @@ def _end(session: Session, row: Submission, slug: str, detail: str) -> None:
     row.finished_at = session.scalar(select(func.clock_timestamp()))
     session.flush()
     if row.platform_id is not None:
-        deliveries.enqueue(session, platform_id=row.platform_id, event="submission.failed", submission_id=row.id,
-                           callback_url=row.callback_url, data=documents.submission(row))
+        deliveries.enqueue(
+            session,
+            platform_id=row.platform_id,
+            event="submission.failed",
+            submission_id=row.id,
+            callback_url=row.callback_url,
+            data=documents.submission(row),
+        )
 
 
 def take_back(session: Session, *, max_attempts: int, limit: int = 500) -> TakenBack:
@@ -245,4 +274,4 @@ def waiting(session: Session) -> dict[int, int]:
     """Returns how many submissions are due in the line, by priority."""
     due = and_(Submission.state == "waiting", Submission.due_at <= func.clock_timestamp())
     counted = session.execute(select(Submission.priority, func.count()).where(due).group_by(Submission.priority))
-    return {priority: count for priority, count in counted}
+    return dict(counted.tuples().all())

@@ -4,9 +4,19 @@ Times are timestamptz. A score is calibrated P(fake), 0 to 1. Boxes are [x, y, w
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Identity, Index, MetaData, UniqueConstraint, func
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    MetaData,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -14,9 +24,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from moderation import ids
 
 Json = dict[str, Any]
-NAMING = {"ix": "ix_%(column_0_N_label)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-          "ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-          "pk": "pk_%(table_name)s"}
+NAMING = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
 
 PRIORITIES = ("urgent", "default", "bulk")
 STATES = ("fetching", "waiting", "scoring", "scored", "failed", "deleted")
@@ -35,7 +49,7 @@ class Base(DeclarativeBase):
     """What every table shares: names of constraints that migrations can rely on, and the two column types."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: DateTime(timezone=True), Json: JSONB, list[Any]: JSONB}
+    type_annotation_map: ClassVar = {datetime: DateTime(timezone=True), Json: JSONB, list[Any]: JSONB}
 
 
 def _id(kind: str) -> Mapped[str]:
@@ -129,8 +143,11 @@ class Verdict(Base):
     """What one detector release said of one media. Never overwritten."""
 
     __tablename__ = "verdicts"
-    __table_args__ = (UniqueConstraint("media_sha256", "detector_name", "detector_version"), _one_of("band", BANDS),
-                      CheckConstraint("score BETWEEN 0 AND 1", name="score"))
+    __table_args__ = (
+        UniqueConstraint("media_sha256", "detector_name", "detector_version"),
+        _one_of("band", BANDS),
+        CheckConstraint("score BETWEEN 0 AND 1", name="score"),
+    )
     id: Mapped[str] = _id("ver")
     media_sha256: Mapped[str] = mapped_column(ForeignKey("media.sha256", ondelete="CASCADE"))
     detector_name: Mapped[str]
@@ -226,8 +243,10 @@ class Decision(Base):
     """A moderator's answer on a flag. Undone, it stays and says when and by whom."""
 
     __tablename__ = "decisions"
-    __table_args__ = (_one_of("answer", ANSWERS),
-                      Index("uq_decisions_standing", "flag_id", unique=True, postgresql_where=sql("superseded_at IS NULL")))
+    __table_args__ = (
+        _one_of("answer", ANSWERS),
+        Index("uq_decisions_standing", "flag_id", unique=True, postgresql_where=sql("superseded_at IS NULL")),
+    )
     id: Mapped[str] = _id("dec")
     flag_id: Mapped[str] = mapped_column(ForeignKey("flags.id", ondelete="CASCADE"), index=True)
     person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)

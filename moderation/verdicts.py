@@ -4,6 +4,7 @@ Recording is guarded by the lease and unique per (media, detector release): doin
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import func, select
@@ -48,9 +49,18 @@ def _kept(session: Session, sha256: str, detector: tuple[str, str], finding: Fin
     """Returns the verdict of this release on this media: the first that was recorded, which may be another's."""
     name, version = detector
     row = insert(Verdict).values(
-        media_sha256=sha256, detector_name=name, detector_version=version, score=finding.score, band=finding.band,
-        reasons=finding.reasons, faces=finding.faces, frames=finding.frames, width=finding.width, height=finding.height,
-        ms=finding.ms, id=ids.new("ver"),
+        media_sha256=sha256,
+        detector_name=name,
+        detector_version=version,
+        score=finding.score,
+        band=finding.band,
+        reasons=finding.reasons,
+        faces=finding.faces,
+        frames=finding.frames,
+        width=finding.width,
+        height=finding.height,
+        ms=finding.ms,
+        id=ids.new("ver"),
     )
     session.execute(row.on_conflict_do_nothing())
     kept = reusable(session, sha256, name, version)
@@ -74,16 +84,24 @@ def settle(session: Session, submission: Submission, verdict: Verdict) -> None:
         return  # ephemeral: shown to one person and erased, nobody else is told
     platform = session.get_one(Platform, submission.platform_id)
     flag = _flagged(session, platform, submission, verdict)
-    told = {"platform_id": platform.id, "submission_id": submission.id, "callback_url": submission.callback_url}
-    deliveries.enqueue(session, event="submission.scored", data=documents.submission(submission), **told)
+    tell = partial(
+        deliveries.enqueue,
+        session,
+        platform_id=platform.id,
+        submission_id=submission.id,
+        callback_url=submission.callback_url,
+    )
+    tell(event="submission.scored", data=documents.submission(submission))
     if flag is not None:
-        deliveries.enqueue(session, event="flag.opened", data=documents.flag(flag, None), **told)
+        tell(event="flag.opened", data=documents.flag(flag, None))
 
 
 def _flagged(session: Session, platform: Platform, submission: Submission, verdict: Verdict) -> Flag | None:
     if not policy.opens_flag(Policy.read(platform.policy), verdict.band):
         return None
-    flag = Flag(submission=submission, platform=platform, score=verdict.score, band=verdict.band, reasons=verdict.reasons)
+    flag = Flag(
+        submission=submission, platform=platform, score=verdict.score, band=verdict.band, reasons=verdict.reasons
+    )
     session.add(flag)
     session.flush()
     return flag

@@ -1,0 +1,118 @@
+"""Real engines for every test: embedded PostgreSQL and Redis, migrated once, emptied or rolled back after each test."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from PIL import Image
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session as OrmSession
+from sqlalchemy.orm import sessionmaker
+
+from cli import engines as embedded
+from cli import migrate
+from moderation import blobs as storage
+from moderation import database, media, people, platforms, submissions, tables
+from moderation.blobs import Blobs
+from moderation.platforms import NewPlatform
+from moderation.settings import Settings
+from moderation.submissions import Draft
+from moderation.tables import Person, Submission
+
+PASSWORD = "correct horse battery staple"
+
+
+class Engines(NamedTuple):
+    database_url: str
+    redis_url: str
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    home = tmp_path_factory.mktemp("engines")
+    with (
+        embedded.postgres(home / "postgres", durable=False) as database_url,
+        embedded.redis(home / "redis") as redis_url,
+    ):
+        migrate.run(database_url)
+        yield Engines(database_url, redis_url)
+
+
+@pytest.fixture(scope="session")
+def engine(engines: Engines) -> Iterator[Engine]:
+    engine = database.connect(engines.database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[OrmSession]:
+    """A session whose every commit is inside a transaction that is rolled back."""
+    with engine.connect() as connection:
+        outer = connection.begin()
+        with OrmSession(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
+            yield session
+        outer.rollback()
+
+
+@pytest.fixture
+def Session(engine: Engine) -> Iterator[sessionmaker[OrmSession]]:  # noqa: N802 - it stands for the factory of an edge
+    """A factory whose commits are real; every table is emptied afterwards."""
+    yield database.sessions(engine)
+    names = ", ".join(f'"{table.name}"' for table in tables.Base.metadata.sorted_tables)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+
+
+@pytest.fixture
+def redis_url(engines: Engines) -> str:
+    return engines.redis_url
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return storage.connect(f"file://{tmp_path / 'media'}")
+
+
+@pytest.fixture
+def settings(engines: Engines, tmp_path: Path) -> Settings:
+    return Settings(
+        _env_file=None,
+        database_url=engines.database_url,
+        redis_url=engines.redis_url,
+        media=f"file://{tmp_path / 'media'}",
+        secret_key="not a secret, but long enough for tests",
+        home=tmp_path / "home",
+        allowed_networks="127.0.0.0/8",
+    )
+
+
+@pytest.fixture
+def platform(session: OrmSession) -> NewPlatform:
+    return platforms.create(session, "Chirper")
+
+
+@pytest.fixture
+def person(session: OrmSession) -> Person:
+    return people.create(session, "mo@example.org", "moderator", PASSWORD)
+
+
+def jpeg(colour: str = "red", size: tuple[int, int] = (64, 48)) -> bytes:
+    """A small honest JPEG; another colour or size gives other bytes."""
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def submit(session: OrmSession, blobs: Blobs, platform: NewPlatform) -> Callable[..., Submission]:
+    """Submits a picture for the test's platform: ``submit(b"...", priority=0)``."""
+
+    def _submit(body: bytes | None = None, **fields: object) -> Submission:
+        file = io.BytesIO(jpeg() if body is None else body)
+        draft = Draft(**{"platform_id": platform.platform.id, **fields})  # type: ignore[arg-type]
+        return submissions.submit(session, blobs, draft, media.inspect(file, max_pixels=10**8, max_frames=100), file)
+
+    return _submit
