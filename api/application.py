@@ -1,0 +1,54 @@
+"""The web application, put together: every collaborator can be given, so that tests run it on engines of their own."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from apiflask import APIFlask
+from celery import Celery
+from sqlalchemy.orm import Session, sessionmaker
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import BaseConverter
+
+from api import contract, deliveries, docs, errors, headers, health, intake, requests, uploads, waiting, webhook_endpoints
+from api.collaborators import EXTENSION, Collaborators
+from moderation import blobs as storage
+from moderation import database
+from moderation import queue as orders
+from moderation.blobs import Blobs
+from moderation.settings import Settings
+
+
+class IdConverter(BaseConverter):
+    """Matches what `moderation.ids` makes; anything else in an address is not found, and never reaches the database."""
+
+    regex = "[a-z]+_[0-9a-z]{26}"
+
+
+def create(settings: Settings, *, session_factory: sessionmaker[Session] | None = None, blobs: Blobs | None = None,
+           queue: Celery | None = None) -> APIFlask:
+    """Returns the application. What is not given is connected as ``settings`` say; nothing is contacted before use."""
+    app = APIFlask(__name__, title="Unmask", version=_version(), docs_path=None, json_errors=False)
+    app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=settings.max_bytes + uploads.FORM_BYTES)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # answers read in the order that people think in
+    app.url_map.converters["id"] = IdConverter
+    app.extensions[EXTENSION] = Collaborators(
+        settings=settings,
+        # each thread may be in a transaction at once; see deploy/gunicorn.conf.py
+        sessions=session_factory or database.sessions(database.connect(settings.database_url, pool=waiting.SEATS)),
+        blobs=blobs or storage.connect(settings.media),
+        queue=queue or orders.application(settings.redis_url),
+    )
+    for room in (requests, headers, errors, contract):
+        room.register(app)
+    for view in (intake, webhook_endpoints, deliveries, health, docs):
+        app.register_blueprint(view.blueprint)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("unmask")
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "0"
