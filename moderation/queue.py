@@ -53,6 +53,9 @@ def application(redis_url: str) -> Celery:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 25,
+            # kombu would try for 6 seconds to reach a Redis that is away, in every request that rings
+            "max_retries": 1,
+            "interval_start": 0,
             # urgent is read before default, default before bulk
             "queue_order_strategy": "priority",
         },

@@ -173,7 +173,7 @@ def _position(cursor: str) -> tuple[datetime, str]:
     try:
         received_at, row_id = json.loads(base64.urlsafe_b64decode(cursor))
         position = datetime.fromisoformat(received_at), str(row_id)
-        if position[0].tzinfo is None or "\0" in position[1]:
+        if position[0].tzinfo is None or not position[1].isascii() or "\0" in position[1]:
             raise ValueError(cursor)
     except (ValueError, TypeError, binascii.Error) as error:
         raise Refused("the cursor is not one that this service gave") from error
