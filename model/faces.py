@@ -13,7 +13,7 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 from numpy.typing import NDArray
 
 LOCATOR = Path(__file__).parent / "locator" / "locator.onnx"
@@ -35,7 +35,8 @@ Floats = NDArray[np.float32]
 class FoundFace:
     """One face: `box` is (x, y, width, height) in pixels and may reach past the edges of a tight crop;
     `landmarks` is float32 (5, 2): the eye at the image's left, the other eye, nose, the mouth's two corners;
-    `confidence` is the network's own, 0 to 1."""
+    `confidence` is the network's own, 0 to 1.
+    """
 
     box: tuple[float, float, float, float]
     landmarks: Floats | None
@@ -60,9 +61,7 @@ class View:
         reach = CANVAS / self.scale
         x0, y0 = max(0, round(self.left)), max(0, round(self.top))
         part = image[y0 : max(y0 + 1, round(self.top + reach)), x0 : max(x0 + 1, round(self.left + reach))]
-        width, height = (
-            min(CANVAS, max(1, round(side * self.scale))) for side in (part.shape[1], part.shape[0])
-        )
+        width, height = (min(CANVAS, max(1, round(side * self.scale))) for side in (part.shape[1], part.shape[0]))
         kernel = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
         canvas = np.zeros((CANVAS, CANVAS, 3), np.uint8)
         x, y = (
@@ -76,8 +75,8 @@ class View:
 class NetworkFinder:
     """A network in YuNet's layout, looked through up to six views of the image."""
 
-    def __init__(self, path: Path) -> None:
-        """Load `path`. Raises ValueError when it is not a face network in YuNet's layout."""
+    def __init__(self, path: Path, threshold: float | None = None) -> None:
+        """Load `path`; faces below `threshold` (0 to 1; the file's own when None) are not told. Raises ValueError when it is not a face network in YuNet's layout."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # callers bring their own threads; more here only fight them
         try:
@@ -88,29 +87,30 @@ class NetworkFinder:
         if not set(self._names) <= {output.name for output in self._session.get_outputs()}:
             raise ValueError(f"{path} is no face network: it lacks outputs of YuNet's layout")
         pinned = self._session.get_modelmeta().custom_metadata_map
-        self._threshold = float(pinned.get("threshold", YUNET_THRESHOLD))
+        self._threshold = float(pinned.get("threshold", YUNET_THRESHOLD)) if threshold is None else threshold
 
     def find(self, image: Image) -> list[FoundFace]:
         """See `FaceFinder.find`. A look at the whole image; a closer one where it found only small faces in a
-        large image; one from further away, for a face that fills the picture, where it found none."""
+        large image; one from further away, for a face that fills the picture, where it found none.
+        """
         long = max(image.shape[:2])
         shrunk = min(1.0, FINE / long)
-        reduced = image if shrunk == 1 else _resized(image, shrunk)
-        rows = self._look(reduced, centred(reduced, CANVAS))
+        reduced = image if shrunk == 1 else resized(image, shrunk)
+        rows = self.look(reduced, centred(reduced, CANVAS))
         if long > CANVAS and not (len(rows) and rows[:, 2].max() * CANVAS / max(reduced.shape[:2]) >= LARGE):
             rows = np.concatenate([rows, *(self._look_closer(reduced, view) for view in tiles(reduced))])
         if not len(rows):
-            rows = self._look(reduced, centred(reduced, CANVAS // 2))
+            rows = self.look(reduced, centred(reduced, CANVAS // 2))
         rows[:, :14] /= shrunk
         return largest(suppressed(rows))
 
     def _look_closer(self, image: Image, view: View) -> Floats:
-        """As `_look`, less what a tile's edge cuts: a neighbour or the look at the whole image has all of it."""
-        rows = self._look(image, view)
+        """As `look`, less what a tile's edge cuts: a neighbour or the look at the whole image has all of it."""
+        rows = self.look(image, view)
         low = (rows[:, :2] - (view.left, view.top)) * view.scale
         return rows[((low >= 0) & (low + rows[:, 2:4] * view.scale <= CANVAS)).all(axis=1)]
 
-    def _look(self, image: Image, view: View) -> Floats:
+    def look(self, image: Image, view: View) -> Floats:
         """float32 (n, 15) in the image's pixels: x, y, width, height, five landmarks, confidence."""
         blob = view.see(image)[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
         entry = self._session.get_inputs()[0].name
@@ -131,7 +131,7 @@ class HaarFinder:
         folder = cv2.data.haarcascades  # type: ignore[attr-defined]  # missing from its stubs
         cascade = cv2.CascadeClassifier(folder + "haarcascade_frontalface_default.xml")
         shrunk = min(1.0, FINE / max(image.shape[:2]))
-        grey = cv2.cvtColor(_resized(image, shrunk), cv2.COLOR_RGB2GRAY)
+        grey = cv2.cvtColor(resized(image, shrunk), cv2.COLOR_RGB2GRAY)
         boxes, _, weights = cascade.detectMultiScale3(grey, 1.1, 5, minSize=(16, 16), outputRejectLevels=True)
         return largest(
             np.array(
@@ -146,7 +146,8 @@ class HaarFinder:
 
 def load(path: Path | None = None) -> FaceFinder:
     """The finder of `path` (a YuNet file or our locator), our own locator when None. Raises ValueError for a file
-    that is no face network."""
+    that is no face network.
+    """
     if path is None and not LOCATOR.exists():
         return HaarFinder()
     return NetworkFinder(path or LOCATOR)
@@ -173,7 +174,8 @@ def tiles(image: Image) -> list[View]:
 
 def decoded(outputs: dict[str, NDArray[np.float32]]) -> Floats:
     """float32 (n, 15) canvas boxes, landmarks and confidences of one canvas: x, y, width, height, 5 × (x, y), and
-    sqrt(cls * obj), as OpenCV's FaceDetectorYN reads them."""
+    sqrt(cls * obj), as OpenCV's FaceDetectorYN reads them.
+    """
     parts = []
     for stride in STRIDES:
         cls, obj, bbox, kps = (outputs[f"{kind}_{stride}"][0] for kind in ("cls", "obj", "bbox", "kps"))
@@ -214,7 +216,8 @@ def largest(rows: Floats) -> list[FoundFace]:
     ]
 
 
-def _resized(image: Image, scale: float) -> Image:
+def resized(image: Image, scale: float) -> Image:
+    """`image` at `scale` times its size, 1 or less, averaged over the pixels it loses."""
     height, width = image.shape[:2]
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
