@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
-from api import contract, deliveries, docs, errors, headers, health, intake, requests, uploads, waiting, webhook_endpoints
+from api import contract, dashboard, deliveries, docs, errors, headers, health, intake, requests, uploads, waiting
+from api import webhook_endpoints as endpoints
 from api.collaborators import EXTENSION, Collaborators
 from moderation import blobs as storage
 from moderation import database
@@ -37,10 +38,12 @@ def create(settings: Settings, *, session_factory: sessionmaker[Session] | None 
         blobs=blobs or storage.connect(settings.media),
         queue=queue or orders.application(settings.redis_url),
     )
-    for room in (requests, headers, errors, contract):
+    for room in (requests, headers, errors):
         room.register(app)
-    for view in (intake, webhook_endpoints, deliveries, health, docs):
+    for view in (intake, endpoints, deliveries, health, docs):
         app.register_blueprint(view.blueprint)
+    dashboard.register(app, settings)
+    contract.register(app)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -28,4 +28,4 @@ class Collaborators:
 
 def collaborators() -> Collaborators:
     """Returns those of the app that is serving the present request."""
-    return cast(Collaborators, current_app.extensions[EXTENSION])
+    return cast("Collaborators", current_app.extensions[EXTENSION])

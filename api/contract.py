@@ -3,27 +3,29 @@
 That is the multipart body (read by `api.uploads`, not by APIFlask), the API key, and the problems each call may answer.
 """
 
+import json
+import re
 from typing import Any
 
-from apiflask import APIFlask
+from apiflask import APIBlueprint, APIFlask
 
 from api import errors, schemas
 
 Spec = dict[str, Any]
 
-SECURITY = {"ApiKey": {"type": "http", "scheme": "bearer", "description": "A platform's API key, as `unmask key create` shows it."}}
+KEY = {"type": "http", "scheme": "bearer", "description": "A platform's API key, as `unmask key create` shows it."}
 TAGS = [
     {"name": "Submissions", "description": "Send media, read verdicts, erase."},
     {"name": "Webhooks", "description": "Be told, instead of asking."},
     {"name": "Operation", "description": "For whoever runs the service."},
 ]
 DESCRIPTION = (
-    "Unmask judges images: is this a deepfake? Send one with `POST /v1/submissions`, then wait for its verdict, or be told "
-    "by a signed webhook. A score is a calibrated probability that the media is fake, from 0 to 1."
+    "Unmask judges images: is this a deepfake? Send one with `POST /v1/submissions`, then wait for its verdict, or be "
+    "told by a signed webhook. A score is a calibrated probability that the media is fake, from 0 to 1."
 )
 FORMATS = "JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF or BMP"
 EVERYWHERE = ("bad-credentials", "internal-error", "world-down")
-WITH_INPUT = ("bad-request", "invalid-request")
+ID = {"type": "string", "pattern": "^[a-z]+_[0-9a-z]{26}$"}
 BY_OPERATION = {
     ("/v1/submissions", "post"): ("too-large", "unsupported-media-type", "empty-file", "torn-file", "too-many-pixels",
                                   "too-many-frames", "forbidden-address", "idempotency-key-reused"),
@@ -32,41 +34,67 @@ BY_OPERATION = {
 
 
 def register(app: APIFlask) -> None:
-    """Describes the whole of ``app``'s API."""
-    app.security_schemes = SECURITY
-    app.tags = TAGS
+    """Describes ``app``'s API, once all of its blueprints are in place."""
+    app.security_schemes = {"ApiKey": KEY}
     app.description = DESCRIPTION
     app.license = {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}
-    app.config.update(AUTO_404_RESPONSE=False, AUTO_VALIDATION_ERROR_RESPONSE=False, AUTO_SERVERS=False)
+    app.config.update(AUTO_404_RESPONSE=False, AUTO_VALIDATION_ERROR_RESPONSE=False, AUTO_SERVERS=False,
+                      AUTO_OPERATION_ID=True)
     app.spec_processor(complete)
+    for blueprint in app.blueprints.values():
+        if not isinstance(blueprint, APIBlueprint):  # APIFlask asks every blueprint with hooks if it takes part
+            vars(blueprint).setdefault("enable_openapi", False)
 
 
 def complete(spec: Spec | str) -> Spec:
     """Returns ``spec`` with the multipart body, the security and the problems of every call under /v1."""
     assert isinstance(spec, dict)  # a str only where YAML is asked for
-    components = spec.setdefault("components", {}).setdefault("schemas", {})
-    components["Problem"] = schemas.Problem.model_json_schema()
+    spec = _short_names(spec)
+    spec["tags"] = TAGS
+    spec["components"]["schemas"]["Problem"] = schemas.Problem.model_json_schema()
     for path, operations in spec["paths"].items():
-        if path.startswith("/v1/"):
-            for method, operation in operations.items():
+        for method, operation in operations.items():
+            for parameter in operation["parameters"]:
+                parameter["schema"] = ID if parameter["in"] == "path" else _present(parameter["schema"])
+            operation.get("requestBody", {})["required"] = True
+            if path.startswith("/v1/"):
                 operation["security"] = [{"ApiKey": []}]
                 _add_problems(path, method, operation)
     spec["paths"]["/v1/submissions"]["post"]["requestBody"] = _multipart()
     return spec
 
 
+def _short_names(spec: Spec) -> Spec:
+    """Returns ``spec`` with each model once: APIFlask repeats nested ones as `Parent.Child`."""
+    text = re.sub(r"(#/components/schemas/)\w+\.(\w+)", r"\1\2", json.dumps(spec))
+    short: Spec = json.loads(text)
+    models = short["components"]["schemas"]
+    short["components"]["schemas"] = {name.rpartition(".")[2]: model for name, model in models.items()}
+    return short
+
+
+def _present(schema: Spec) -> Spec:
+    """Returns what a field is when it is sent: neither a query nor a form can spell null."""
+    options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
+    if len(options) != 1:
+        return schema
+    return {**options[0], **{key: value for key, value in schema.items() if key not in ("anyOf", "default")}}
+
+
 def _multipart() -> Spec:
     form = schemas.SubmissionForm.model_json_schema()
     file = {"type": "string", "format": "binary", "description": f"the image itself: {FORMATS}"}
-    form["properties"] = {"file": file, **form["properties"]}
-    form["required"] = ["file"]
+    fields = {name: _present(field) for name, field in form["properties"].items()}
+    form |= {"properties": {"file": file, **fields}, "required": ["file"]}
     return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
 
 
 def _add_problems(path: str, method: str, operation: Spec) -> None:
     slugs = list(EVERYWHERE)
-    if operation.get("parameters") or operation.get("requestBody") or method == "post":
-        slugs += WITH_INPUT
+    if method == "post" or any(parameter["in"] == "query" for parameter in operation["parameters"]):
+        slugs.append("invalid-request")
+    if method == "post":
+        slugs.append("bad-request")
     if "{" in path:
         slugs.append("not-found")
     slugs += BY_OPERATION.get((path, method), ())

@@ -17,7 +17,7 @@ blueprint = Blueprint("site", __name__)
 
 
 class Field(NamedTuple):
-    """A line of a table: one parameter, or one property of a body. ``refers`` names a schema on the page, or nothing."""
+    """A line of a table: a parameter, or a property of a body. ``refers`` names a schema on the page, or is empty."""
 
     name: str
     place: str
@@ -41,7 +41,7 @@ class Operation(NamedTuple):
 @blueprint.get("/docs")
 def contract() -> str:
     """Shows the contract."""
-    spec = cast(Schema, cast(APIFlask, current_app).spec)
+    spec = cast("Schema", cast("APIFlask", current_app).spec)
     return render_template("site/docs.html", spec=spec, groups=_groups(spec), shapes=_shapes(spec),
                            problems=errors.CATALOGUE.values())
 
@@ -66,8 +66,8 @@ def _operation(path: str, method: str, operation: Schema) -> Operation:
                     *_kind(parameter["schema"]), parameter["schema"].get("description", ""))
               for parameter in operation.get("parameters", ())]
     bodies: Schema = operation.get("requestBody", {}).get("content", {})
-    media_type, body = next(iter(bodies.items()), ("", {}))
-    schema = body.get("schema", {})
+    media_type = next(iter(bodies), "")
+    schema = bodies.get(media_type, {}).get("schema", {})
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         fields.append(Field("", "body", True, "object", name, ""))

@@ -1,7 +1,7 @@
 """Errors on the wire: the only place where the domain's errors meet HTTP statuses (RFC 9457 problem+json).
 
-Programs under /v1 get `{type, title, status, detail, instance, request_id}`; people get a page. A bug answers 500 and says
-nothing of itself; the log has it, under the same request id.
+Programs under /v1 get `{type, title, status, detail, instance, request_id}`; people get a page. A bug answers 500 and
+says nothing of itself; the log has it, under the same request id.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ CATALOGUE = {problem.slug: problem for problem in (
     Problem("forbidden", 403, "That is not yours to do", "Ask whoever runs this installation."),
     Problem("not-found", 404, "There is nothing under that name",
             "The address is wrong, or what it named belongs to another platform."),
-    Problem("method-not-allowed", 405, "This address does not take that method", "The Allow header lists those it takes."),
+    Problem("method-not-allowed", 405, "This address does not take that method", "The Allow header lists them."),
     Problem("conflict", 409, "Something else happened first", "Read the present state and decide again."),
     Problem("claim-lost", 409, "The claim has ended", "Claim the flag again; somebody else may hold it now."),
     Problem("already-decided", 409, "The flag is already decided", "Undo the standing decision first."),
@@ -53,7 +53,7 @@ CATALOGUE = {problem.slug: problem for problem in (
             "Send a smaller file, or ask the operator to raise UNMASK_MAX_BYTES."),
     Problem("unsupported-media-type", 415, "That format is not accepted",
             "The bytes decide, not the file's name. The accepted formats are listed at /docs."),
-    Problem("invalid-request", 422, "A field of the request is not acceptable", "`errors` names each field and its fault."),
+    Problem("invalid-request", 422, "A field of the request is not acceptable", "`errors` names fields and faults."),
     Problem("refused", 422, "The request is not acceptable", "`detail` says why."),
     Problem("bad-media", 422, "The file is not acceptable", "`detail` says why."),
     Problem("empty-file", 422, "The file is empty", "Check that the upload was read from its beginning."),

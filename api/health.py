@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from api import schemas
 from api.collaborators import Collaborators, collaborators
 from moderation import database, logs, metrics, queue, submissions
 from moderation.errors import WorldDown
@@ -20,6 +21,11 @@ from moderation.tables import PRIORITIES
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 AWAY = (WorldDown, SQLAlchemyError, RedisError, OperationalError, OSError)
+NOT_READY: dict[int | str, dict[str, Any]] = {503: {
+    "description": "They cannot; `checks` says why",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Health"}}},
+}}
+TEXT: dict[int | str, dict[str, Any]] = {200: {"description": "The Prometheus format", "content": {"text/plain": {}}}}
 
 blueprint = APIBlueprint("health", __name__, tag="Operation")
 log = logs.get(__name__)
@@ -32,14 +38,15 @@ def newest_migration() -> str | None:
 
 
 @blueprint.get("/healthz")
-@blueprint.doc(responses={200: "The process answers"})
+@blueprint.output(schemas.Health)
 def healthz() -> dict[str, str]:
     """Is the process up?"""
     return {"status": "ok"}
 
 
 @blueprint.get("/readyz")
-@blueprint.doc(responses={200: "Requests can be served", 503: "They cannot; `checks` says why"})
+@blueprint.output(schemas.Health)
+@blueprint.doc(responses=NOT_READY)
 def readyz() -> tuple[dict[str, Any], int]:
     """Can requests be served?
 
@@ -90,7 +97,7 @@ CHECKS = {"database": _database, "migrations": _migrations, "redis": _redis, "st
 
 
 @blueprint.get("/metrics")
-@blueprint.doc(responses={200: "The Prometheus text format"})
+@blueprint.doc(responses=TEXT)
 def exposition() -> Response:
     """Prometheus metrics"""
     _measure(collaborators())
@@ -111,7 +118,7 @@ def _measure(at: Collaborators) -> None:
 
 def _registry() -> CollectorRegistry:
     """Returns all processes' numbers where there are several: prometheus_client shares them through a directory."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # read at import by prometheus_client itself, so no setting of ours
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # prometheus_client reads it at import: no setting of ours
         return REGISTRY
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -32,8 +32,9 @@ blueprint.before_request(credentials.require)
 def accept(headers_data: schemas.IdempotencyHeader) -> tuple[dict[str, Any], int, Headers]:
     """Submit an image
 
-    The answer comes once the submission is committed. Bytes that the current detector has judged before are `scored` at
-    once. With an `Idempotency-Key`, the same request sent again gets the same submission and `Idempotent-Replayed: true`.
+    The answer comes once the submission is committed. Bytes that the current detector has judged before are `scored`
+    at once. With an `Idempotency-Key`, the same request sent again gets the same submission, as it is by then, and
+    `Idempotent-Replayed: true`.
     """
     at = collaborators()
     with uploads.read(at.settings.max_bytes) as upload:
@@ -98,8 +99,8 @@ def _announce(at: Collaborators, row: Submission) -> None:
 def show(submission_id: str, query_data: schemas.Wait) -> dict[str, Any]:
     """Read a submission
 
-    With `wait`, the answer is held until the state is final or the time is up. On a busy server it may come sooner, with
-    the state as it is; ask again, or better, register a webhook endpoint.
+    With `wait`, the answer is held until the state is final or the time is up. On a busy server it may come sooner,
+    with the state as it is; ask again, or better, register a webhook endpoint.
     """
     at, platform_id = collaborators(), credentials.platform_id()
 

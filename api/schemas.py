@@ -13,7 +13,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 Priority = Literal["urgent", "default", "bulk"]
 State = Literal["fetching", "waiting", "scoring", "scored", "failed", "deleted"]
 Band = Literal["clear", "review", "fake", "inconclusive"]
-Event = Literal["submission.scored", "submission.failed", "flag.opened", "flag.decided", "decision.revised", "endpoint.test"]
+Event = Literal[
+    "submission.scored", "submission.failed", "flag.opened", "flag.decided", "decision.revised", "endpoint.test"
+]
 DeliveryState = Literal["waiting", "delivered", "failed", "cancelled"]
 
 CONTEXT_BYTES = 16 * 1024
@@ -49,14 +51,14 @@ def _context(sent: object) -> object:
     except (ValueError, RecursionError):
         raise ValueError("must be JSON") from None
     if not isinstance(value, dict):
-        raise ValueError("must be a JSON object")
+        raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic turns only ValueError into a fault
     _walk(value)
     return value
 
 
-Text = Annotated[str, AfterValidator(_storable)]
-ExternalId = Annotated[Text, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-Url = Annotated[Text, Field(min_length=1, max_length=2048)]
+Storable = AfterValidator(_storable)
+ExternalId = Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"), Storable]
+Url = Annotated[str, Field(min_length=1, max_length=2048), Storable]
 Context = Annotated[dict[str, Any], BeforeValidator(_context)]
 
 
@@ -79,7 +81,7 @@ class IdempotencyHeader(BaseModel):
     """Makes a POST safe to repeat for 24 hours."""
 
     model_config = ConfigDict(validate_by_name=True)
-    idempotency_key: str | None = Field(None, alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[!-~]+$")
+    idempotency_key: str | None = Field(None, alias="Idempotency-Key", max_length=255, pattern=r"^[!-~]+$")
 
 
 class Wait(Strict):
@@ -245,6 +247,13 @@ class DeliveryPage(BaseModel):
 
     items: list[Delivery]
     next_cursor: str | None = Field(description="null on the last page")
+
+
+class Health(BaseModel):
+    """Whether requests can be served, and what each part of the world answered."""
+
+    status: str
+    checks: dict[str, str] = {}
 
 
 class Problem(BaseModel):

@@ -1,12 +1,13 @@
 """Multipart bodies, read as a stream: the file goes to disk while it arrives, memory stays flat, and there is a cap.
 
-A Content-Length above the cap is refused before the first byte; a body that lies about its length, or gives none, as soon
-as it passes the cap. The file's name is never used.
+A Content-Length above the cap is refused before the first byte; a body that lies about its length, or gives none, as
+soon as it passes the cap. The file's name is never used.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import BinaryIO, NamedTuple, cast
 
 from flask import request
@@ -50,7 +51,7 @@ def read(max_bytes: int) -> Iterator[Upload]:
     try:
         yield Upload(_only_file(fields, files, max_bytes), _once(fields))
     finally:
-        for _, part in files.items(multi=True):
+        for part in chain.from_iterable(files.listvalues()):
             part.close()
 
 
@@ -63,7 +64,7 @@ def _only_file(fields: MultiDict[str, str], files: MultiDict[str, FileStorage], 
     parts = files.getlist("file")
     if len(parts) != 1:
         raise InvalidRequest({"file": ["is missing" if not parts else "was sent more than once; send one at a time"]})
-    file = cast(BinaryIO, parts[0].stream)
+    file = cast("BinaryIO", parts[0].stream)
     if file.seek(0, os.SEEK_END) > max_bytes:
         raise TooLarge(f"the file has more than {max_bytes} bytes")
     file.seek(0)
