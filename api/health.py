@@ -38,7 +38,7 @@ def newest_migration() -> str | None:
 
 
 @blueprint.get("/healthz")
-@blueprint.output(schemas.Health)
+@blueprint.output(schemas.Liveness)
 def healthz() -> dict[str, str]:
     """Is the process up?"""
     return {"status": "ok"}

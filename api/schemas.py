@@ -249,11 +249,16 @@ class DeliveryPage(BaseModel):
     next_cursor: str | None = Field(description="null on the last page")
 
 
-class Health(BaseModel):
-    """Whether requests can be served, and what each part of the world answered."""
+class Liveness(BaseModel):
+    """The process answers."""
 
     status: str
-    checks: dict[str, str] = {}
+
+
+class Health(Liveness):
+    """Whether requests can be served, and what each part of the world answered."""
+
+    checks: dict[str, str] = Field(description="`ok`, or what is wrong, for each part")
 
 
 class Problem(BaseModel):
