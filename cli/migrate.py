@@ -1,4 +1,4 @@
-"""`unmask migrate`: brings the database to the newest schema. Doing it twice changes nothing."""
+"""`unmask migrate`: the newest schema, and a place for media. Doing it twice changes nothing."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 
 import migrations
-from moderation import settings
+from moderation import blobs, settings
 
 
 def run(database_url: str) -> None:
@@ -25,6 +25,7 @@ def configuration(database_url: str) -> Config:
 
 @click.command()
 def migrate() -> None:
-    """Bring the database to the newest schema."""
+    """Bring the database to the newest schema, and make the place for media where it is not there yet."""
     run(settings.load().database_url)
-    click.echo("the database is up to date")
+    blobs.connect(settings.load().media).prepare()
+    click.echo("database and media are ready")

@@ -52,6 +52,9 @@ class Blobs(Protocol):
     def check(self) -> None:
         """Raises `WorldDown` unless the place can be used now."""
 
+    def prepare(self) -> None:
+        """Makes the place where it is not there yet."""
+
 
 def connect(url: str) -> Blobs:
     """Returns the store that ``url`` names: `file:///directory` or `s3://bucket/prefix`.
@@ -118,10 +121,12 @@ class Directory:
             self._path(key).unlink(missing_ok=True)
 
     def check(self) -> None:
+        with _disk(), tempfile.TemporaryFile(dir=self.root):
+            pass
+
+    def prepare(self) -> None:
         with _disk():
             self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                pass
 
 
 def _sync(directory: Path) -> None:
@@ -179,6 +184,14 @@ class Bucket:
                 self.client.head_bucket(Bucket=self.bucket)
         except NotFound:
             raise WorldDown(f"there is no media bucket {self.bucket}") from None
+
+    def prepare(self) -> None:
+        try:
+            with _bucket():
+                self.client.head_bucket(Bucket=self.bucket)
+        except NotFound:
+            with _bucket():
+                self.client.create_bucket(Bucket=self.bucket)
 
 
 class _Unclosed:

@@ -85,7 +85,7 @@ def _header(file: BinaryIO) -> tuple[str, int, int, int]:
     known = file.read(16)
     file.seek(0)
     try:
-        image: Any = Image.open(file, formats=list(_FORMATS))
+        image: Any = Image.open(file, formats=[name for name in _FORMATS if name != "MPO"])  # opened as JPEG
         frames = int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
     except Exception as error:  # a hostile header makes parsers raise nearly anything; all of it is a refusal
         if known.startswith(_SIGNATURES) or known[4:8] == b"ftyp":

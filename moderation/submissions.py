@@ -274,4 +274,4 @@ def waiting(session: Session) -> dict[int, int]:
     """Returns how many submissions are due in the line, by priority."""
     due = and_(Submission.state == "waiting", Submission.due_at <= func.clock_timestamp())
     counted = session.execute(select(Submission.priority, func.count()).where(due).group_by(Submission.priority))
-    return dict(counted.tuples().all())
+    return dict(counted.all())

@@ -58,7 +58,7 @@ def session(engine: Engine) -> Iterator[OrmSession]:
 
 
 @pytest.fixture
-def Session(engine: Engine) -> Iterator[sessionmaker[OrmSession]]:  # noqa: N802 - it stands for the factory of an edge
+def Session(engine: Engine) -> Iterator[sessionmaker[OrmSession]]:  # noqa: N802 - the factory of an edge
     """A factory whose commits are real; every table is emptied afterwards."""
     yield database.sessions(engine)
     names = ", ".join(f'"{table.name}"' for table in tables.Base.metadata.sorted_tables)
