@@ -44,6 +44,8 @@ class FoundFace:
 
 
 class FaceFinder(Protocol):
+    """Whoever can find faces."""
+
     def find(self, image: Image) -> list[FoundFace]:
         """Faces in uint8 (height, width, 3) upright RGB, largest first, at most `MOST`. Safe from many threads."""
 
@@ -76,7 +78,9 @@ class NetworkFinder:
     """A network in YuNet's layout, looked through up to six views of the image."""
 
     def __init__(self, path: Path, threshold: float | None = None) -> None:
-        """Load `path`; faces below `threshold` (0 to 1; the file's own when None) are not told. Raises ValueError when it is not a face network in YuNet's layout."""
+        """Load `path`; faces below `threshold` (0 to 1; the file's own when None) are not told. Raises ValueError when
+        it is not a face network in YuNet's layout.
+        """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # callers bring their own threads; more here only fight them
         try:
@@ -114,8 +118,8 @@ class NetworkFinder:
         """float32 (n, 15) in the image's pixels: x, y, width, height, five landmarks, confidence."""
         blob = view.see(image)[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
         entry = self._session.get_inputs()[0].name
-        rows = decoded(dict(zip(self._names, self._session.run(self._names, {entry: blob}), strict=True)))
-        rows = rows[rows[:, 14] >= self._threshold]
+        outputs = self._session.run(self._names, {entry: blob})
+        rows = decoded(dict(zip(self._names, outputs, strict=True)), self._threshold)
         rows[:, :14] /= view.scale
         rows[:, [0, 4, 6, 8, 10, 12]] += view.left
         rows[:, [1, 5, 7, 9, 11, 13]] += view.top
@@ -172,19 +176,20 @@ def tiles(image: Image) -> list[View]:
     ]
 
 
-def decoded(outputs: dict[str, NDArray[np.float32]]) -> Floats:
-    """float32 (n, 15) canvas boxes, landmarks and confidences of one canvas: x, y, width, height, 5 × (x, y), and
-    sqrt(cls * obj), as OpenCV's FaceDetectorYN reads them.
+def decoded(outputs: dict[str, Floats], threshold: float) -> Floats:
+    """float32 (n, 15): x, y, width, height, five (x, y) in canvas pixels and sqrt(cls * obj), which is `threshold` or
+    more, as OpenCV's FaceDetectorYN reads them.
     """
     parts = []
     for stride in STRIDES:
         cls, obj, bbox, kps = (outputs[f"{kind}_{stride}"][0] for kind in ("cls", "obj", "bbox", "kps"))
-        score = np.sqrt(np.clip(cls, 0, 1) * np.clip(obj, 0, 1))
-        cells = CANVAS // stride
-        grid = np.stack(np.meshgrid(np.arange(cells), np.arange(cells)), -1).reshape(-1, 2).astype(np.float32)
-        size = np.exp(bbox[:, 2:])
-        corner = grid + bbox[:, :2] - size / 2
-        parts.append(np.hstack([np.hstack([corner, size, kps + np.tile(grid, 5)]) * stride, score]))
+        score = np.sqrt(np.clip(cls, 0, 1) * np.clip(obj, 0, 1))[:, 0]
+        told = np.flatnonzero(score >= threshold)
+        cell = np.stack([told % (CANVAS // stride), told // (CANVAS // stride)], 1).astype(np.float32)
+        size = np.exp(bbox[told, 2:])
+        corner = cell + bbox[told, :2] - size / 2
+        places = np.hstack([corner, size, kps[told] + np.tile(cell, 5)]) * stride
+        parts.append(np.hstack([places, score[told, None]]))
     return np.concatenate(parts)
 
 

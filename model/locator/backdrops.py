@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import skimage
+from PIL import Image
 
 from model import faces
 from model.locator.teacher import Taught
@@ -25,13 +26,7 @@ TRAINED = (
 def samples(names: tuple[str, ...]) -> list[faces.Image]:
     """scikit-image's samples of those names as uint8 RGB. Raises FileNotFoundError for one that is not in its wheel."""
     folder = Path(skimage.__file__).parent / "data"
-    loaded = []
-    for name in names:
-        image = cv2.imread(str(folder / name), cv2.IMREAD_COLOR)
-        if image is None:
-            raise FileNotFoundError(folder / name)
-        loaded.append(np.ascontiguousarray(image[..., ::-1], np.uint8))
-    return loaded
+    return [np.array(Image.open(folder / name).convert("RGB"), np.uint8) for name in names]
 
 
 def backdrop(rng: np.random.Generator, photographs: list[faces.Image], taught: list[Taught], side: int) -> faces.Image:

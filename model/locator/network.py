@@ -45,8 +45,8 @@ class Residual(nn.Module):
 
 
 class Locator(nn.Module):
-    """BGR 0..255 (n, 3, 320, 320) in; (n, 2100, 15) out: per cell of strides 8, 16, 32 the offsets of the centre and the
-    logarithms of the size in strides, five landmark offsets in strides, and the score's logit.
+    """BGR 0..255 (n, 3, 320, 320) in; (n, 2100, 15) out: per cell of strides 8, 16, 32 the centre's offset and the
+    logarithm of the size, five landmarks' offsets, all in strides, and the score's logit.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,8 @@ class Locator(nn.Module):
             nn.Sequential(Separable(56, 56, kernel), nn.Conv2d(56, 15, 1)) for kernel in (3, 5, 5)
         )
         for head in self.heads:
-            assert isinstance(head, nn.Sequential) and isinstance(head[-1], nn.Conv2d)
+            assert isinstance(head, nn.Sequential)
+            assert isinstance(head[-1], nn.Conv2d)
             assert head[-1].bias is not None
             with torch.no_grad():
                 head[-1].bias[14] = -4.0  # faces are rare: start from about that belief

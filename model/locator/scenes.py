@@ -46,7 +46,7 @@ def compose(rng: np.random.Generator, taught: list[Taught], photographs: list[fa
     else:
         scene = Scene(backdrops.backdrop(rng, photographs, taught, side))
         for _ in range(int(rng.integers(1, 7)) if kind < 0.87 else 0):
-            _add(rng, scene, taught[rng.integers(len(taught))])
+            add(rng, scene, taught[rng.integers(len(taught))])
     _hide_parts(rng, scene)
     scene.image = worn(rng, scene.image)
     return scene
@@ -73,7 +73,7 @@ def _whole(rng: np.random.Generator, taught: list[Taught], photographs: list[fac
     return scene
 
 
-def _add(rng: np.random.Generator, scene: Scene, piece: Taught) -> None:
+def add(rng: np.random.Generator, scene: Scene, piece: Taught) -> None:
     """Paste `piece` where it hides no face already there; nothing happens when eight places fail."""
     side = len(scene.image)
     size = float(np.sqrt(piece.rows[:, 2:4].prod(1)).max(initial=0)) or max(piece.pixels.shape[:2]) / 2
@@ -179,15 +179,17 @@ def _hide_parts(rng: np.random.Generator, scene: Scene) -> None:
 
 def worn(rng: np.random.Generator, image: faces.Image) -> faces.Image:
     """Light, colour, blur, noise and JPEG as uploads have them."""
-    picture: faces.Floats = image.astype(np.float32)
+    picture = image.astype(np.float32)
     if rng.random() < 0.6:
-        picture = picture * rng.uniform(0.8, 1.2, 3).astype(np.float32) * rng.uniform(0.6, 1.4) + rng.uniform(-30, 30)
+        tint = (rng.uniform(0.8, 1.2, 3) * rng.uniform(0.6, 1.4)).astype(np.float32)
+        picture = picture * tint + np.float32(rng.uniform(-30, 30))
     if rng.random() < 0.12:
-        picture = 255 * (picture.clip(0, 255) / 255) ** rng.uniform(0.5, 2.5) * rng.uniform(0.15, 1)
+        dimmed = np.power(picture.clip(0, 255) / 255, rng.uniform(0.5, 2.5)) * rng.uniform(38, 255)
+        picture = np.asarray(dimmed, np.float32)
     if rng.random() < 0.18:
         picture = np.repeat(picture.mean(2, keepdims=True), 3, 2)
     if rng.random() < 0.2:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 2.0)).astype(np.float32)
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 2.0)), np.float32)
     if rng.random() < 0.2:
         noise = rng.standard_normal(picture.shape[:2], np.float32)[..., None]
         picture = picture + noise * np.float32(rng.uniform(2, 20))

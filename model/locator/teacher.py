@@ -67,15 +67,25 @@ def answer(finder: faces.NetworkFinder, image: faces.Image) -> faces.Floats:
 
 
 def ask(folder: Path, teacher: Path, cache: Path, at_most: int, told: Callable[[int, int], None]) -> list[Taught]:
-    """Every image's answers, from `cache` where it holds them already. `told(done, total)` hears of progress."""
-    if not (cache / "rows.npz").exists():
+    """Every image's answers, from `cache` where the same teacher has answered on the same files before.
+    `told(done, total)` hears of progress. Raises ValueError for an unreadable image or teacher, or without images.
+    """
+    paths = images(folder, at_most)
+    if not paths:
+        raise ValueError(f"no images under {folder}")
+    kept = cache / _key(folder, paths, teacher)
+    if not (kept / "rows.npz").exists():
         finder = faces.NetworkFinder(teacher, DOUBT)
-        paths = images(folder, at_most)
         groups = _groups(folder)
         with ThreadPoolExecutor(2) as pool:
             answers = pool.map(lambda path: _taught(finder, path, folder, groups), paths)
-            _keep(cache, _counted(answers, len(paths), told))
-    return _kept(cache)
+            _keep(kept, _counted(answers, len(paths), told))
+    return _kept(kept)
+
+
+def _key(folder: Path, paths: list[Path], teacher: Path) -> str:
+    names = "\n".join(f"{path.relative_to(folder)} {path.stat().st_size}" for path in paths)
+    return hashlib.sha256(teacher.read_bytes() + names.encode()).hexdigest()[:16]
 
 
 def _taught(finder: faces.NetworkFinder, path: Path, folder: Path, groups: dict[Path, str]) -> Taught:

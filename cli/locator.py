@@ -1,0 +1,116 @@
+"""`unmask locator`: train our own face locator on a folder of images, and measure it beside its teacher and Haar."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from model.locator.evaluation import Question
+    from model.locator.teacher import Taught
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUT = click.Path(dir_okay=False, path_type=Path)
+CACHE = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group()
+def locator() -> None:
+    """Our own face locator."""
+
+
+@locator.command()
+@click.argument("folder", type=FOLDER, metavar="DATA")
+@click.option("--teacher", "teacher_file", type=FILE, required=True, help="A YuNet file, 320 pixels.")
+@click.option("--out", type=OUT, required=True, help="Where the ONNX file goes.")
+@click.option("--cache", type=CACHE, default=Path(".unmask/locator"), show_default=True, help="The teacher's answers.")
+@click.option("--minutes", type=click.FloatRange(min=0), default=40.0, show_default=True)
+@click.option("--at-most", type=click.IntRange(min=1), default=6000, show_default=True, help="Images of each source.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+def train(folder: Path, teacher_file: Path, out: Path, cache: Path, minutes: float, at_most: int, threads: int) -> None:
+    """Distil a locator from a teacher's answers on the images under DATA/SOURCE/…"""
+    import torch
+
+    from model.locator import evaluation, training
+
+    torch.set_num_threads(threads)
+    with _progress() as progress:
+        taught = _taught(progress, folder, teacher_file, cache, at_most)
+        bar = progress.add_task("training", total=None)
+
+        def told(share: float, step: int, loss: float) -> None:
+            progress.update(bar, total=1000, completed=round(1000 * share), description=f"step {step}, loss {loss:.2f}")
+
+        training.train(taught, training.Plan(minutes=minutes), out, told)
+    threshold = evaluation.settle(out, taught)
+    click.echo(f"{out}: faces are told from a confidence of {threshold:.2f}")
+
+
+@locator.command()
+@click.argument("folder", type=FOLDER, metavar="DATA")
+@click.option("--teacher", "teacher_file", type=FILE, required=True, help="A YuNet file, 320 pixels: the truth.")
+@click.option("--locator", "file", type=FILE, default=None, help="The file to measure; the shipped one by default.")
+@click.option("--cache", type=CACHE, default=Path(".unmask/locator"), show_default=True, help="The teacher's answers.")
+@click.option("--at-most", type=click.IntRange(min=1), default=6000, show_default=True, help="Images of each source.")
+@click.option("--scenes", type=click.IntRange(min=1), default=600, show_default=True, help="Composed scenes.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
+def evaluate(
+    folder: Path, teacher_file: Path, file: Path | None, cache: Path, at_most: int, scenes: int, as_json: bool
+) -> None:
+    """Measure a locator, its teacher and OpenCV's cascade on what training held out."""
+    from model import faces
+    from model.locator import evaluation
+
+    with _progress() as progress:
+        taught = _taught(progress, folder, teacher_file, cache, at_most)
+        questions: list[Question] = [
+            *evaluation.whole(taught), *evaluation.composed(taught, scenes), *evaluation.free(taught, scenes // 3)
+        ]  # fmt: skip
+        finders = {
+            "locator": faces.load(file), "yunet": faces.load(teacher_file), "haar": faces.HaarFinder()
+        }  # fmt: skip
+        figures = {}
+        for name, finder in finders.items():
+            asked = progress.track(questions, description=name)
+            figures[name] = {heading: tally.figures() for heading, tally in evaluation.ask(finder, asked).items()}
+    times = {name: round(evaluation.milliseconds(finder), 2) for name, finder in finders.items()}
+    if as_json:
+        click.echo(json.dumps({"figures": figures, "milliseconds": times}))
+    else:
+        _tell(figures, times)
+
+
+def _taught(progress: Progress, folder: Path, teacher_file: Path, cache: Path, at_most: int) -> list[Taught]:
+    from model.locator import teacher
+
+    bar = progress.add_task("asking the teacher", total=None)
+    taught = teacher.ask(
+        folder, teacher_file, cache, at_most, lambda done, total: progress.update(bar, completed=done, total=total)
+    )
+    progress.update(bar, completed=len(taught), total=len(taught))
+    return taught
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _tell(figures: dict[str, dict[str, dict[str, float | int | None]]], times: dict[str, float]) -> None:
+    console = Console()
+    for measure in ("recall", "false_per_image", "median_iou", "median_landmark_error"):
+        table = Table("", "images", "faces", *figures, title=measure.replace("_", " "))
+        for heading, counted in figures["yunet"].items():
+            values = [figures[name][heading][measure] for name in figures]
+            if any(value is not None for value in values):
+                shown = ["" if value is None else f"{value:.3f}" for value in values]
+                table.add_row(heading, str(counted["images"] or ""), str(counted["faces"]), *shown)
+        console.print(table)
+    console.print("milliseconds an image of 320 pixels, one thread:", times)

@@ -1,0 +1,169 @@
+"""How well a finder finds, on held-out images: recall by source and size, false faces, landmarks, and time.
+
+The truth is the teacher's answer, so a figure here says how far a finder agrees with it; faces that the teacher
+misses or doubts count neither for nor against anybody.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from model import faces
+from model.locator import backdrops, scenes
+from model.locator.teacher import SURE, Taught
+
+MATCH = 0.5  # IoU
+BANDS = ((16, 40), (40, 80), (80, 160), (160, 10_000))  # pixels, the root of a face's area
+SEED = 20261121
+FREE_KINDS = ("photographs", "beside faces", "drawn")
+
+Question = tuple[str, faces.Image, faces.Floats]  # what it is counted under, the pixels, the teacher's rows
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one finder under one heading."""
+
+    images: int = 0
+    truths: int = 0
+    found: int = 0
+    false: int = 0
+    overlaps: list[float] = field(default_factory=list)
+    astray: list[float] = field(default_factory=list)
+
+    def figures(self) -> dict[str, float | int | None]:
+        """Recall, false faces an image, and medians of IoU and of the landmarks' error in face sizes, of what was
+        found; None where there was nothing to measure.
+        """
+        return {
+            "images": self.images,
+            "faces": self.truths,
+            "recall": round(self.found / self.truths, 4) if self.truths else None,
+            "false_per_image": round(self.false / self.images, 4) if self.images else None,
+            "median_iou": round(statistics.median(self.overlaps), 3) if self.overlaps else None,
+            "median_landmark_error": round(statistics.median(self.astray), 3) if self.astray else None,
+        }
+
+
+def whole(taught: list[Taught]) -> Iterator[Question]:
+    """Held-out images as they are, by source."""
+    return ((one.source, one.pixels, one.rows) for one in taught if one.held_out)
+
+
+def composed(taught: list[Taught], count: int) -> Iterator[Question]:
+    """`count` scenes of held-out faces before held-out backgrounds, worn as in training."""
+    rng = np.random.default_rng(SEED)
+    pieces = [one for one in taught if one.held_out and len(one.sure)]
+    photographs = backdrops.samples(backdrops.HELD_OUT)
+    for _ in range(count):
+        scene = scenes.compose(rng, pieces, photographs, faces.CANVAS)
+        yield "scenes", scene.image, scene.rows
+
+
+def free(taught: list[Taught], count: int) -> Iterator[Question]:
+    """`count` face-free pictures of each kind: held-out photographs, held-out images beside their faces, clutter."""
+    rng = np.random.default_rng(SEED + 1)
+    photographs = backdrops.samples(backdrops.HELD_OUT)
+    pieces = [one for one in taught if one.held_out and len(one.sure)]
+    draw: dict[str, Callable[[int], faces.Image]] = {
+        "photographs": lambda turn: backdrops.photograph(rng, photographs[turn % len(photographs)], faces.CANVAS),
+        "beside faces": lambda turn: backdrops.beside(rng, pieces[turn % len(pieces)], faces.CANVAS),
+        "drawn": lambda _: backdrops.drawn(rng, faces.CANVAS),
+    }
+    for kind in FREE_KINDS:
+        for turn in range(count):
+            yield kind, scenes.worn(rng, draw[kind](turn)), np.zeros((0, 15), np.float32)
+
+
+def ask(finder: faces.FaceFinder, questions: Iterable[Question]) -> dict[str, Tally]:
+    """`finder`'s answers to `questions`, by what they are counted under and, as "16-40 px", by size of face."""
+    tallies: defaultdict[str, Tally] = defaultdict(Tally)
+    for name, image, rows in questions:
+        answers = finder.find(image)
+        boxes = np.array([face.box for face in answers], np.float32).reshape(-1, 4)
+        sure = rows[rows[:, 14] >= SURE]
+        tally = tallies[name]
+        tally.images += 1
+        tally.false += int((overlaps(boxes, rows[:, :4]).max(1, initial=0) < 0.3).sum())
+        for truth, row in zip(overlaps(sure[:, :4], boxes), sure, strict=True):
+            for counted in (tally, *(tallies[band] for band in _bands(row))):
+                counted.truths += 1
+                if truth.max(initial=0) >= MATCH:
+                    counted.found += 1
+                    counted.overlaps.append(float(truth.max()))
+                    counted.astray += _astray(answers[int(truth.argmax())], row)
+    return dict(tallies)
+
+
+def _bands(row: faces.Floats) -> list[str]:
+    size = float(np.sqrt(row[2] * row[3]))
+    return [f"{least}-{most} px" for least, most in BANDS if least <= size < most]
+
+
+def _astray(face: faces.FoundFace, row: faces.Floats) -> list[float]:
+    if face.landmarks is None:
+        return []
+    return [float(np.linalg.norm(face.landmarks - row[4:14].reshape(5, 2), axis=1).mean() / np.sqrt(row[2] * row[3]))]
+
+
+def overlaps(first: faces.Floats, second: faces.Floats) -> NDArray[np.float32]:
+    """IoU float32 (n, m) of (n, 4) and (m, 4) boxes x, y, width, height."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum((first[:, :2] + first[:, 2:])[:, None], (second[:, :2] + second[:, 2:])[None])
+    shared = (high - low).clip(0).prod(-1)
+    area = first[:, 2:].prod(-1)[:, None] + second[:, 2:].prod(-1)[None] - shared
+    return np.asarray(shared / np.maximum(area, 1e-6), np.float32)
+
+
+def threshold(finder: faces.NetworkFinder, taught: list[Taught], at_most: float = 0.01, count: int = 400) -> float:
+    """The least confidence, of 0.30 to 0.80 in steps of 0.02, that leaves `at_most` false faces an image on scenes made
+    like those of training and on face-free pictures; nothing held out is looked at. `finder` must tell all from 0.3.
+    """
+    rng = np.random.default_rng(SEED + 2)
+    lessons = [one for one in taught if not one.held_out and len(one.sure)]
+    photographs = backdrops.samples(backdrops.TRAINED)
+    false: list[float] = []
+    for turn in range(count):
+        if turn % 2:
+            scene = scenes.compose(rng, lessons, photographs, faces.CANVAS)
+        else:
+            scene = scenes.Scene(backdrops.backdrop(rng, photographs, lessons, faces.CANVAS))
+        for face in finder.find(scene.image):
+            alone = overlaps(np.array([face.box], np.float32), scene.rows[:, :4]).max(initial=0) < 0.3
+            false += [face.confidence] * alone
+    steps = np.arange(0.3, 0.8, 0.02)
+    return float(next((step for step in steps if sum(one >= step for one in false) <= at_most * count), 0.8))
+
+
+def settle(path: Path, taught: list[Taught]) -> float:
+    """Pin `threshold` of the locator file at `path` in its metadata; returns it."""
+    found = threshold(faces.NetworkFinder(path, threshold=0.3), taught)
+    graph = onnx.load(path)
+    pinned = {entry.key: entry.value for entry in graph.metadata_props} | {"threshold": f"{found:.2f}"}
+    onnx.helper.set_model_props(graph, pinned)
+    onnx.save(graph, path)
+    return found
+
+
+def milliseconds(finder: faces.FaceFinder, repeats: int = 100) -> float:
+    """Median time of one 320-pixel image with a face in it, OpenCV held to one thread."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    image = backdrops.samples(("astronaut.png",))[0][:320, 64:384].copy()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        finder.find(image)
+        times.append(time.perf_counter() - start)
+    cv2.setNumThreads(threads)
+    return statistics.median(times) * 1000

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from model import faces
+
+ASTRONAUT = (180.0, 58.0, 93.0, 118.0)  # her face in scikit-image's portrait, measured by hand
+
+
+@pytest.fixture(scope="module")
+def finder() -> faces.FaceFinder:
+    return faces.load(None)
+
+
+def overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
+    low = np.maximum(first[:2], second[:2])
+    high = np.minimum(np.add(first[:2], first[2:]), np.add(second[:2], second[2:]))
+    shared = float((high - low).clip(0).prod())
+    return shared / (first[2] * first[3] + second[2] * second[3] - shared)
+
+
+def test_the_portrait_has_one_face_in_its_place(finder):
+    (face,) = finder.find(data.astronaut())
+    assert overlap(face.box, ASTRONAUT) > 0.5
+    assert 0 < face.confidence <= 1
+
+
+def test_landmarks_lie_in_the_box_in_the_order_that_is_promised(finder):
+    (face,) = finder.find(data.astronaut())
+    eye, other_eye, nose, mouth, other_mouth = face.landmarks
+    x, y, width, height = face.box
+    assert ((face.landmarks >= (x, y)) & (face.landmarks <= (x + width, y + height))).all()
+    assert eye[0] < nose[0] < other_eye[0]
+    assert mouth[0] < other_mouth[0]
+    assert max(eye[1], other_eye[1]) < nose[1] < min(mouth[1], other_mouth[1])
+
+
+@pytest.mark.parametrize("name", ["coffee", "brick", "text"])
+def test_pictures_without_a_face_have_none(finder, name):
+    picture = getattr(data, name)()
+    picture = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2)
+    assert finder.find(np.ascontiguousarray(picture)) == []
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.6, 1.0, 3.0, 7.0])
+def test_boxes_are_in_the_pixels_of_the_image_given(finder, scale):
+    image = cv2.resize(data.astronaut(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    largest = finder.find(image)[0]
+    assert overlap(largest.box, tuple(scale * value for value in ASTRONAUT)) > 0.5
+
+
+@pytest.mark.parametrize(("height", "width"), [(512, 1400), (1400, 512), (1100, 1300)])
+def test_a_face_in_the_corner_of_a_long_image_is_found_in_its_place(finder, height, width):
+    image = np.full((height, width, 3), 90, np.uint8)
+    image[-512:, -512:] = data.astronaut()
+    x, y = ASTRONAUT[0] + width - 512, ASTRONAUT[1] + height - 512
+    assert overlap(finder.find(image)[0].box, (x, y, *ASTRONAUT[2:])) > 0.5
+
+
+def test_a_small_face_in_a_large_image_is_found_by_the_closer_look(finder):
+    image = np.full((1600, 1600, 3), 120, np.uint8)
+    image[900:1156, 300:556] = cv2.resize(data.astronaut(), (256, 256), interpolation=cv2.INTER_AREA)
+    expected = (300 + ASTRONAUT[0] / 2, 900 + ASTRONAUT[1] / 2, ASTRONAUT[2] / 2, ASTRONAUT[3] / 2)
+    assert any(overlap(face.box, expected) > 0.5 for face in finder.find(image))
+
+
+def test_a_face_that_fills_the_picture_is_found(finder):
+    x, y, width, height = (int(value) for value in ASTRONAUT)
+    tight = data.astronaut()[y : y + height, x : x + width]
+    assert overlap(finder.find(tight)[0].box, (0, 0, width, height)) > 0.5
+
+
+def test_a_grey_picture_has_the_same_face(finder):
+    grey = np.repeat(cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    assert overlap(finder.find(grey)[0].box, ASTRONAUT) > 0.5
+
+
+def test_faces_come_largest_first(finder):
+    image = np.zeros((512, 1024, 3), np.uint8)
+    image[:256, 100:356] = cv2.resize(data.astronaut(), (256, 256), interpolation=cv2.INTER_AREA)
+    image[:, 512:] = data.astronaut()
+    areas = [face.box[2] * face.box[3] for face in finder.find(image)]
+    assert len(areas) == 2
+    assert areas == sorted(areas, reverse=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 3000, 3), (2500, 2, 3), (15, 15, 3)])
+def test_an_image_too_small_for_a_face_has_none(finder, shape):
+    assert finder.find(np.full(shape, 127, np.uint8)) == []
+
+
+def test_four_threads_get_the_answers_of_one(finder):
+    images = [data.astronaut()[:, shift:] for shift in range(0, 96, 8)]
+    alone = [[face.box for face in finder.find(image)] for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = [[face.box for face in found] for found in pool.map(finder.find, images)]
+    assert together == alone
+
+
+def test_a_file_that_is_no_face_network_is_refused(tmp_path):
+    torn = tmp_path / "torn.onnx"
+    torn.write_bytes(faces.LOCATOR.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"torn\.onnx"):
+        faces.load(torn)
+    with pytest.raises(ValueError, match="missing"):
+        faces.load(Path(tmp_path / "missing.onnx"))
+
+
+def test_of_boxes_that_share_most_of_the_smaller_one_the_surest_stays():
+    def row(x: float, size: float, confidence: float) -> list[float]:
+        return [x, 0, size, size, *[0] * 10, confidence]
+
+    rows = np.array([row(0, 100, 0.7), row(10, 100, 0.9), row(40, 30, 0.8), row(300, 100, 0.6)], np.float32)
+    assert faces.suppressed(rows)[:, 14].tolist() == pytest.approx([0.9, 0.6])
+
+
+def test_tiles_cover_every_pixel_and_overlap():
+    image = np.zeros((900, 1600, 3), np.uint8)
+    covered = np.zeros(image.shape[:2], int)
+    for view in faces.tiles(image):
+        reach = round(faces.CANVAS / view.scale)
+        covered[round(view.top) : round(view.top) + reach, round(view.left) : round(view.left) + reach] += 1
+    assert covered.min() >= 1
+    assert covered.max() >= 2

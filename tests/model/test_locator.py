@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+from click.testing import CliRunner
+from skimage import data
+
+from cli import locator as command
+from model import faces
+from model.locator import backdrops, evaluation, scenes, teacher, training
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Twenty-four differently compressed crops of one portrait, half of them in one group."""
+    home = tmp_path_factory.mktemp("pictures")
+    source = home / "portraits"
+    source.mkdir()
+    for turn in range(24):
+        crop = data.astronaut()[: 250 + turn, 80 : 350 + turn]
+        cv2.imwrite(str(source / f"{turn}.jpg"), crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 70 + turn])
+    with (source / "groups.csv").open("w", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerows([("file", "label", "group"), *((f"{turn}.jpg", 0, "one") for turn in range(12))])
+    return home
+
+
+@pytest.fixture(scope="module")
+def taught(folder, tmp_path_factory):
+    return teacher.ask(folder, faces.LOCATOR, tmp_path_factory.mktemp("cache"), 100, lambda *_: None)
+
+
+def a_row(x, y, width, height, confidence=1.0):
+    points = [x + 0.3 * width, y + 0.4 * height, x + 0.7 * width, y + 0.4 * height, x + 0.5 * width, y + 0.6 * height]
+    points += [x + 0.35 * width, y + 0.8 * height, x + 0.65 * width, y + 0.8 * height]
+    return [x, y, width, height, *points, confidence]
+
+
+def test_the_teacher_answers_once_and_is_remembered(folder, tmp_path):
+    heard = []
+    first = teacher.ask(folder, faces.LOCATOR, tmp_path, 100, lambda done, total: heard.append((done, total)))
+    again = teacher.ask(folder, faces.LOCATOR, tmp_path, 100, lambda *_: pytest.fail("asked twice"))
+    assert heard[-1] == (24, 24)
+    assert all(len(one.sure) == 1 for one in first)
+    assert [one.rows.tolist() for one in first] == [one.rows.tolist() for one in again]
+
+
+def test_a_group_is_never_parted(folder, taught):
+    names = [path.name for path in teacher.images(folder, 100)]
+    grouped = {one.held_out for name, one in zip(names, taught, strict=True) if int(name[:-4]) < 12}
+    assert len(grouped) == 1
+
+
+def test_no_background_of_the_evaluation_is_trained_on():
+    assert not set(backdrops.HELD_OUT) & set(backdrops.TRAINED)
+
+
+def test_the_same_seed_gives_the_same_scene(taught):
+    photographs = backdrops.samples(backdrops.TRAINED)
+    first, second = (scenes.compose(np.random.default_rng(7), taught, photographs, 192) for _ in range(2))
+    assert np.array_equal(first.image, second.image)
+    assert np.array_equal(first.rows, second.rows)
+
+
+def test_labels_follow_the_pixels_of_a_composed_scene(taught):
+    """A finder that knows the portrait finds most faces of unworn scenes where their labels say they are."""
+    finder, rng = faces.load(None), np.random.default_rng(3)
+    truths = found = 0
+    for _ in range(12):
+        scene = scenes.Scene(np.full((320, 320, 3), 100, np.uint8))
+        scenes.add(rng, scene, taught[0])
+        boxes = np.array([face.box for face in finder.find(scene.image)], np.float32).reshape(-1, 4)
+        for row in scene.rows[(scene.rows[:, 14] >= teacher.SURE) & (scene.rows[:, 2] > 40)]:
+            truths += 1
+            found += evaluation.overlaps(row[None, :4], boxes).max(initial=0) > 0.5
+    assert truths >= 3
+    assert found >= 0.7 * truths
+
+
+def test_a_mirrored_and_shifted_row_lands_where_its_pixels_do():
+    row = np.array([a_row(10, 20, 40, 60)], np.float32)
+    moving = np.array([[-2.0, 0.0, 300.0], [0.0, 2.0, 5.0]])
+    moved = scenes.moved(row, moving)[0]
+    assert moved[:4].tolist() == [300 - 2 * 50, 45, 80, 120]
+    assert moved[4:6].tolist() == pytest.approx([300 - 2 * 22, 2 * 44 + 5])
+
+
+def test_what_the_network_shall_say_decodes_to_the_faces_it_was_made_from():
+    rows = np.array([a_row(30, 40, 24, 30), a_row(120, 20, 60, 80), a_row(90, 120, 170, 190)], np.float32)
+    states, wanted = scenes.targets(rows, faces.CANVAS)
+    outputs, start = {}, 0
+    for stride in faces.STRIDES:
+        cells = slice(start, start + (faces.CANVAS // stride) ** 2)
+        start = cells.stop
+        score = (states[cells, None] == 1).astype(np.float32)
+        parts = {"cls": score, "obj": score, "bbox": wanted[cells, :4], "kps": wanted[cells, 4:]}
+        outputs |= {f"{kind}_{stride}": part[None] for kind, part in parts.items()}
+    decoded = faces.suppressed(faces.decoded(outputs, 0.5))
+    assert np.allclose(decoded[decoded[:, 0].argsort()], rows[rows[:, 0].argsort()], atol=1e-3)
+
+
+def test_a_doubtful_face_is_neither_face_nor_background():
+    states, _ = scenes.targets(np.array([a_row(100, 100, 80, 80, confidence=0.4)], np.float32), faces.CANVAS)
+    assert set(states.tolist()) == {0, -1}
+
+
+def test_two_steps_of_training_export_a_network_that_answers(taught, tmp_path):
+    heard = []
+    out = tmp_path / "locator.onnx"
+    plan = training.Plan(minutes=0, batch=2)
+    training.train(taught, plan, out, lambda share, step, loss: heard.append((share, step, loss)), workers=0)
+    assert [step for _, step, _ in heard] == [1, 2]
+    assert all(np.isfinite(loss) for *_, loss in heard)
+    assert isinstance(faces.NetworkFinder(out, threshold=0.0).find(data.astronaut()), list)
+    batch = onnxruntime.InferenceSession(out).run(["cls_8"], {"input": np.zeros((3, 3, 320, 320), np.float32)})
+    assert batch[0].shape == (3, 1600, 1)
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing():
+    plan = training.Plan()
+    paces = [plan.pace(share) for share in (0.0, 0.05, 0.5, 1.0)]
+    assert paces[0] < paces[2] < paces[1] <= plan.peak
+    assert paces[3] == pytest.approx(0)
+
+
+def test_figures_tell_a_perfect_finder_from_a_blind_and_a_seeing_things_one():
+    truth = np.array([a_row(50, 50, 100, 100)], np.float32)
+    face = faces.FoundFace((50.0, 50.0, 100.0, 100.0), truth[0, 4:14].reshape(5, 2), 0.9)
+    ghost = faces.FoundFace((250.0, 10.0, 30.0, 30.0), None, 0.9)
+    questions = [("source", np.zeros((300, 300, 3), np.uint8), truth)] * 2
+
+    class Answering:
+        def __init__(self, *answers):
+            self.answers = list(answers)
+
+        def find(self, image):
+            return self.answers
+
+    perfect, blind, seeing = (
+        evaluation.ask(finder, questions)["source"].figures()
+        for finder in (Answering(face), Answering(), Answering(face, ghost))
+    )
+    assert (perfect["recall"], perfect["false_per_image"], perfect["median_landmark_error"]) == (1, 0, 0)
+    assert (blind["recall"], blind["false_per_image"], blind["median_iou"]) == (0, 0, None)
+    assert (seeing["recall"], seeing["false_per_image"]) == (1, 1)
+
+
+def test_the_shipped_locator_is_small_and_says_how_it_wants_its_pixels():
+    assert faces.LOCATOR.stat().st_size < 500_000
+    pinned = onnxruntime.InferenceSession(faces.LOCATOR).get_modelmeta().custom_metadata_map
+    assert pinned["layout"] == "yunet"
+    assert pinned["input"].startswith("BGR 0..255, 320x320")
+    assert 0.3 <= float(pinned["threshold"]) <= 0.8
+
+
+def test_opencv_reads_the_shipped_locator_as_it_reads_yunet():
+    detector = cv2.FaceDetectorYN.create(str(faces.LOCATOR), "", (320, 320), 0.5)
+    _, found = detector.detect(cv2.resize(data.astronaut(), (320, 320), interpolation=cv2.INTER_AREA)[..., ::-1].copy())
+    (face,) = faces.load(None).find(data.astronaut())
+    assert np.allclose(found[0, :4] * 512 / 320, face.box, atol=8)
+
+
+def test_the_command_measures_a_locator_beside_its_teacher(folder, tmp_path):
+    arguments = ["evaluate", str(folder), "--teacher", str(faces.LOCATOR), "--cache", str(tmp_path), "--scenes", "3"]
+    answer = CliRunner().invoke(command.locator, [*arguments, "--json"], catch_exceptions=False)
+    told = json.loads(answer.stdout)
+    assert set(told["figures"]) == {"locator", "yunet", "haar"}
+    assert told["figures"]["locator"] == told["figures"]["yunet"]
+    assert all(value > 0 for value in told["milliseconds"].values())
