@@ -1,0 +1,49 @@
+"""Previews and thumbnails: the only images that the dashboard shows, made by a worker as WebP.
+
+Shown to those who are logged in, and only of media that lies before people, or that they are trying themselves. The
+uploaded bytes themselves are never served: what a stranger sent is not this site's to send on.
+"""
+
+from typing import Final
+
+from flask import Response, abort, make_response, render_template
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from api.collaborators import collaborators
+from api.dashboard.pages import blueprint
+from moderation import blobs as storage
+from moderation.errors import NotFound
+from moderation.tables import Flag, Submission
+
+KEYS: Final = {"preview": storage.preview_key, "thumbnail": storage.thumbnail_key}
+
+
+@blueprint.get("/media/<sha256>/<any(preview, thumbnail):kind>")
+def picture(sha256: str, kind: str) -> ResponseReturnValue:
+    """Sends a preview (long side up to 1600 px) or a thumbnail (320 px), or a drawn notice that there is none."""
+    with collaborators().sessions.begin() as ledger:
+        if not _may_see(ledger, sha256):
+            abort(404)
+    try:
+        response = Response(collaborators().blobs.read(KEYS[kind](sha256)), mimetype="image/webp")
+    except NotFound:
+        response = make_response(render_template("dashboard/missing.svg"), 404)
+        response.mimetype = "image/svg+xml"
+        return response
+    response.headers["Cache-Control"] = "private, max-age=300"
+    return response
+
+
+def _may_see(ledger: Session, sha256: str) -> bool:
+    before_people = select(Flag.id).where(Flag.submission_id == Submission.id).exists()
+    mine = Submission.person_id == current_user.id
+    found = select(Submission.id).where(Submission.media_sha256 == sha256, or_(before_people, mine))
+    return ledger.scalar(found.limit(1)) is not None
+
+
+def has_preview(sha256: str | None) -> bool:
+    """Says whether a worker has made the preview of this media."""
+    return sha256 is not None and collaborators().blobs.exists(storage.preview_key(sha256))

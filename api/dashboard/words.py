@@ -1,0 +1,105 @@
+"""How values read on a page: ages, sizes, scores, reasons and actions in plain words. It decides nothing."""
+
+from datetime import UTC, datetime
+
+from api.dashboard.pages import blueprint
+
+REASONS = {
+    "no_face": "No face was found, so there is nothing to judge",
+    "face_too_small": "The face is too small to judge",
+    "low_quality": "The image is too blurred or too compressed to judge",
+    "out_of_distribution": "The image is unlike anything the detector was tested on",
+    "disagreement": "The parts of the detector disagree with each other",
+}
+FAILURES = {
+    "attempts-exhausted": "Scoring was tried several times and never finished",
+    "torn-file": "The file is incomplete or damaged",
+    "unsupported-media-type": "The file is not an image in an accepted format",
+}
+BANDS = {"fake": "Fake", "review": "Review", "inconclusive": "Inconclusive", "clear": "Clear"}
+ACTIONS = {
+    "flag.claimed": "claimed it",
+    "flag.released": "gave it back",
+    "flag.decided": "answered",
+    "decision.undone": "took the answer back:",
+    "login.succeeded": "logged in",
+    "login.failed": "failed to log in",
+}
+
+
+@blueprint.app_template_filter()
+def reason(slug: str) -> str:
+    """Returns a reason as a sentence; one that is not known here keeps its own words."""
+    known = REASONS.get(slug) or FAILURES.get(slug)
+    return known or str(slug).replace("_", " ").replace("-", " ").capitalize()
+
+
+@blueprint.app_template_filter()
+def band(name: str) -> str:
+    """Returns a band's name as people read it."""
+    return BANDS.get(name, name)
+
+
+@blueprint.app_template_filter()
+def action(name: str) -> str:
+    """Returns an audit row's action as the verb of a sentence about its actor."""
+    return ACTIONS.get(name, name)
+
+
+@blueprint.app_template_filter()
+def score(value: float) -> str:
+    """Returns P(fake) with two decimals; rounding never makes a certainty of it."""
+    if value < 0.01:
+        return "< 0.01"
+    return "> 0.99" if value > 0.99 else f"{value:.2f}"
+
+
+@blueprint.app_template_filter()
+def age(moment: datetime) -> str:
+    """Returns how long ago ``moment`` was: `now`, `3 min`, `2 h 05 min`, `4 days`."""
+    return span((datetime.now(UTC) - moment).total_seconds())
+
+
+def span(seconds: float) -> str:
+    """Returns a length of time in words."""
+    minutes = int(max(seconds, 0) // 60)
+    if minutes < 1:
+        return "now"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes // 1440} days"
+
+
+@blueprint.app_template_filter()
+def moment(value: datetime) -> str:
+    """Returns an absolute time, in UTC."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+@blueprint.app_template_filter()
+def size(count: int) -> str:
+    """Returns a number of bytes in the unit that suits it."""
+    for unit, factor in (("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} bytes"
+
+
+@blueprint.app_template_filter()
+def ahead(moment: datetime | None) -> bool:
+    """Says whether ``moment`` is still to come."""
+    return moment is not None and moment > datetime.now(UTC)
+
+
+@blueprint.app_template_filter()
+def number(value: object) -> str:
+    """Returns a measurement short enough for a table: three significant digits, or as it is."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+@blueprint.app_template_filter()
+def clock(seconds: int) -> str:
+    """Returns a short length of time as minutes and seconds, `4:07`; a script counts on from there."""
+    return f"{seconds // 60}:{seconds % 60:02d}"
