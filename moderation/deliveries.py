@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from moderation import endpoints, ids
+from moderation import ids
 from moderation.errors import NotFound
 from moderation.tables import Delivery, DeliveryAttempt, Endpoint, Json
 
@@ -40,7 +40,7 @@ def enqueue(
     callback_url: str | None = None,
     delay_seconds: float = 0,
 ) -> list[Delivery]:
-    """Writes one delivery for each enabled endpoint of the platform that wants ``event``, and one for ``callback_url``."""
+    """Writes a delivery for each enabled endpoint of the platform that wants ``event``, and for ``callback_url``."""
     wanting = select(Endpoint.id).where(
         Endpoint.platform_id == platform_id,
         Endpoint.disabled_at.is_(None),
@@ -216,7 +216,7 @@ def failed(
     if status == 410 or delivery.attempts >= len(SCHEDULE):
         _finish(delivery, "failed")
     else:
-        delay = SCHEDULE[delivery.attempts] * random.uniform(1 - JITTER, 1 + JITTER)
+        delay = SCHEDULE[delivery.attempts] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
         delivery.next_attempt_at = _now() + timedelta(seconds=max(delay, pause))
     endpoint = _locked_endpoint(session, delivery)
     if endpoint is not None:
@@ -252,9 +252,9 @@ def _judge(session: Session, endpoint: Endpoint, status: int | None, pause: floa
     now = session.scalars(select(_now())).one()
     endpoint.failing_since = endpoint.failing_since or now
     if status == 410:
-        endpoints.disable(session, endpoint.id, "it answered 410 Gone")
+        endpoint.disabled_at, endpoint.disabled_reason = now, "it answered 410 Gone"
     elif now - endpoint.failing_since >= timedelta(days=FAILING_DAYS):
-        endpoints.disable(session, endpoint.id, f"no delivery succeeded for {FAILING_DAYS} days")
+        endpoint.disabled_at, endpoint.disabled_reason = now, f"no delivery succeeded for {FAILING_DAYS} days"
     elif pause:
         until = now + timedelta(seconds=pause)
         session.execute(
