@@ -11,11 +11,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import psutil
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -64,21 +62,27 @@ def _dies_with_us(stop_signal: signal.Signals) -> Callable[[], None] | None:
 
 def stop(child: subprocess.Popen[bytes], program: Program) -> None:
     """Asks ``child`` to end, and kills its whole session when its grace is over."""
+    ask(child, program)
+    finish(child, program)
+
+
+def ask(child: subprocess.Popen[bytes], program: Program) -> None:
+    """Asks ``child`` to end, in the way that its program likes."""
     if child.poll() is None:
         child.send_signal(program.stop_signal)
-        try:
-            child.wait(program.grace_seconds)
-        except subprocess.TimeoutExpired:
-            pass
+
+
+def finish(child: subprocess.Popen[bytes], program: Program) -> None:
+    """Waits for ``child``, which was asked to end, and kills what is left of its session when its grace is over."""
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(program.grace_seconds)
     kill(child)
 
 
 def kill(child: subprocess.Popen[bytes]) -> None:
     """Kills ``child`` and whatever it left in its session."""
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
     child.wait()
 
 
@@ -94,33 +98,40 @@ def running(program: Program, log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def started_at(pid: int) -> float | None:
     """Returns when ``pid`` was started (seconds since the epoch), which with the number names a process for good."""
+    import psutil  # comes with the embedded engines; an installation without them starts no children
+
     try:
-        return psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.NoSuchProcess:
         return None
 
 
-def end_leftover(pid: int, started: float, *, grace_seconds: float = 10) -> bool:
-    """Ends the process of an earlier run and its session; returns whether it was still there.
+def is_alive(pid: int, started: float) -> bool:
+    """Returns whether that very process still runs, and not merely another one with its number."""
+    found = started_at(pid)
+    return found is not None and abs(found - started) < 0.1
 
-    A process that merely has the same number by now (another start time) is left alone.
-    """
-    if (found := started_at(pid)) is None or abs(found - started) > 0.1:
-        return False
+
+def end_leftover(pid: int, started: float, stop_signal: int, *, grace_seconds: float = 10) -> None:
+    """Ends a process of an earlier run with all its children, if it still runs."""
+    import psutil
+
+    if not is_alive(pid, started):
+        return
     leftover = psutil.Process(pid)
     family = [leftover, *leftover.children(recursive=True)]
-    leftover.terminate()
+    leftover.send_signal(stop_signal)
     _, alive = psutil.wait_procs(family, timeout=grace_seconds)
     for process in alive:
         process.kill()
     psutil.wait_procs(alive, timeout=grace_seconds)
-    return True
 
 
-def free_port(preferred: int | None = None) -> int:
+def free_port(preferred: int | None = None, *, but: int | None = None) -> int:
     """Returns a free loopback port below the range from which outgoing connections take theirs."""
     for port in (preferred, *_candidates()):
-        if port is not None and not is_taken("127.0.0.1", port):
+        if port is not None and port != but and not is_taken("127.0.0.1", port):
             return port
     raise OSError("no free port between 20000 and 32000 on 127.0.0.1")
 

@@ -5,7 +5,7 @@ No secret has a default. Times are seconds, sizes are bytes, unless a name says 
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -75,15 +75,23 @@ class Settings(BaseSettings):
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+_Kind = TypeVar("_Kind", bound=Settings)
+
+
 @cache
 def load() -> Settings:
-    """Reads the environment once.
+    """Reads the environment once; see `read`."""
+    return read(Settings)
+
+
+def read(kind: type[_Kind]) -> _Kind:
+    """Reads the environment.
 
     Raises:
         BadSettings: naming each variable that is missing or wrong, on one line.
     """
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         problems = "; ".join(f"UNMASK_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise BadSettings(problems) from None

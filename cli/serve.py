@@ -1,0 +1,36 @@
+"""The three kinds of process that make up an installation: `unmask api`, `unmask worker`, `unmask upkeep`."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from moderation import settings
+
+GUNICORN = Path(__file__).resolve().parent.parent / "deploy" / "gunicorn.conf.py"
+
+
+@click.command()
+def api() -> None:
+    """Serve the intake API and the dashboard with gunicorn, on UNMASK_HOST and UNMASK_PORT."""
+    import gunicorn  # noqa: F401 - said here in one line, not by the program that replaces us
+
+    settings.load()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "gunicorn", "--config", str(GUNICORN)])
+
+
+@click.command()
+def worker() -> None:
+    """Score what waits, one batch at a time; one such process a device."""
+    from worker import run
+
+    run.worker(settings.load())
+
+
+@click.command()
+def upkeep() -> None:
+    """Ring for what waits, take back what was lost, send webhooks. Exactly one runs."""
+    from worker import run
+
+    run.upkeep(settings.load())
