@@ -113,10 +113,10 @@ def respond(problem: Problem, detail: str, *, fields: dict[str, list[str]] | Non
 
 def _domain(error: errors.UnmaskError) -> Response:
     problem = of(error)
-    if problem.status >= 500:
-        log.error("request_failed", slug=error.slug, exc_info=error)
-    leaks = problem.status >= 500  # an engine's own words name hosts and paths
-    return respond(problem, problem.advice if leaks else error.detail, fields=getattr(error, "fields", None))
+    if problem.status >= 500:  # an engine's own words name hosts and paths: they are the operator's
+        log.error("request_failed", slug=error.slug, error=error.detail)
+        return respond(problem, problem.advice)
+    return respond(problem, error.detail, fields=getattr(error, "fields", None))
 
 
 def _http(error: HTTPException) -> Response:
@@ -137,7 +137,7 @@ def _validation(error: HTTPError) -> Response:
 
 
 def _database(error: sqlalchemy.SQLAlchemyError) -> Response:
-    log.error("database_away", exc_info=error)
+    log.error("database_away", error=str(getattr(error, "orig", error)))
     problem = CATALOGUE["world-down"]
     return respond(problem, problem.advice)
 

@@ -143,7 +143,8 @@ class Face(BaseModel):
     model_config = ConfigDict(extra="allow")
     box: list[float] = Field(description="[x, y, width, height] in pixels of the upright image")
     score: float | None = Field(None, description="calibrated P(fake) of this face, 0 to 1")
-    quality: float | None = Field(None, description="how usable the face is, 0 to 1")
+    quality: dict[str, float] | None = Field(None, description="what makes it more or less usable, by name")
+    frame: int = Field(0, description="of an animation: the frame it was seen in")
 
 
 class JudgedMedia(BaseModel):

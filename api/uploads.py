@@ -6,9 +6,9 @@ soon as it passes the cap. The file's name is never used.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import chain
-from typing import BinaryIO, NamedTuple, cast
+from contextlib import ExitStack, contextmanager
+from tempfile import SpooledTemporaryFile
+from typing import IO, BinaryIO, NamedTuple, cast
 
 from flask import request
 from werkzeug.datastructures import FileStorage, MultiDict
@@ -19,6 +19,7 @@ from api.errors import InvalidRequest
 from moderation.errors import TooLarge
 
 FORM_BYTES = 128 * 1024  # what the other fields and the boundaries may take beside the file
+SPOOL_BYTES = 256 * 1024  # of a file in memory, before it goes to disk
 TEXT_BYTES = 500_000  # of one text part in memory; werkzeug needs more than its read buffer of 64 KiB
 PARTS = 16
 
@@ -42,17 +43,18 @@ def read(max_bytes: int) -> Iterator[Upload]:
     """
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMediaType("Send multipart/form-data with a part called file.")
-    parser = FormDataParser(max_content_length=max_bytes + FORM_BYTES, max_form_memory_size=TEXT_BYTES,
-                            max_form_parts=PARTS, silent=False)
-    try:
-        _, fields, files = parser.parse_from_environ(request.environ)
-    except ValueError as error:
-        raise BadRequest("The multipart body is malformed or ends too early.") from error
-    try:
+    with ExitStack() as spools:
+
+        def spool(*_: object, **__: object) -> IO[bytes]:
+            return spools.enter_context(SpooledTemporaryFile(SPOOL_BYTES))
+
+        parser = FormDataParser(spool, max_content_length=max_bytes + FORM_BYTES, max_form_memory_size=TEXT_BYTES,
+                                max_form_parts=PARTS, silent=False)
+        try:
+            _, fields, files = parser.parse_from_environ(request.environ)
+        except ValueError as error:
+            raise BadRequest("The multipart body is malformed or ends too early.") from error
         yield Upload(_only_file(fields, files, max_bytes), _once(fields))
-    finally:
-        for part in chain.from_iterable(files.listvalues()):
-            part.close()
 
 
 def _only_file(fields: MultiDict[str, str], files: MultiDict[str, FileStorage], max_bytes: int) -> BinaryIO:

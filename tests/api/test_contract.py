@@ -1,0 +1,80 @@
+"""The contract is valid OpenAPI 3.1, says what the views do, and its page needs nobody else's server."""
+
+import re
+from typing import get_args
+
+import pytest
+from apiflask import APIFlask
+from openapi_spec_validator import validate
+
+from api import schemas
+from moderation import tables
+from moderation.settings import Settings
+from tests.api.conftest import Caller
+
+
+@pytest.fixture
+def spec(app: APIFlask) -> dict[str, object]:
+    contract: dict[str, object] = app.test_client().get("/openapi.json").get_json()
+    return contract
+
+
+def test_it_is_valid_openapi_3_1(spec: dict[str, object]) -> None:
+    assert str(spec["openapi"]).startswith("3.1")
+    validate(spec)
+
+
+def test_it_names_every_call_of_the_api_and_no_page_of_the_dashboard(spec: dict[str, dict[str, dict[str, object]]]) -> None:
+    calls = {(method, path) for path, operations in spec["paths"].items() for method in operations}
+    assert calls == {
+        ("get", "/healthz"), ("get", "/readyz"), ("get", "/metrics"), ("get", "/v1/deliveries"),
+        ("post", "/v1/submissions"), ("get", "/v1/submissions"),
+        ("get", "/v1/submissions/{submission_id}"), ("delete", "/v1/submissions/{submission_id}"),
+        ("get", "/v1/webhook-endpoints"), ("post", "/v1/webhook-endpoints"),
+        ("delete", "/v1/webhook-endpoints/{endpoint_id}"),
+    }
+
+
+def test_every_call_under_v1_needs_a_key_and_answers_problems(spec: dict[str, dict[str, dict[str, dict]]]) -> None:  # type: ignore[type-arg]
+    for path, operations in spec["paths"].items():
+        for operation in operations.values() if path.startswith("/v1/") else ():
+            assert operation["security"] == [{"ApiKey": []}]
+            for status in ("401", "500", "503"):
+                assert "application/problem+json" in operation["responses"][status]["content"]
+
+
+def test_the_upload_is_described_as_a_form_with_a_file(spec: dict) -> None:  # type: ignore[type-arg]
+    form = spec["paths"]["/v1/submissions"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["required"] == ["file"]
+    assert form["properties"]["file"]["format"] == "binary"
+    assert set(form["properties"]) == {"file", "external_id", "priority", "context", "callback_url"}
+
+
+def test_the_words_of_the_contract_are_the_words_of_the_ledger() -> None:
+    assert get_args(schemas.Priority) == tables.PRIORITIES
+    assert get_args(schemas.State) == tables.STATES
+    assert get_args(schemas.Band) == tables.BANDS
+    assert get_args(schemas.Event) == tables.EVENTS
+
+
+def test_the_limit_of_the_context_is_the_limit_of_the_settings() -> None:
+    assert Settings.model_fields["max_context_bytes"].default == schemas.CONTEXT_BYTES
+
+
+def test_the_page_shows_every_call_and_loads_nothing_from_elsewhere(app: APIFlask, caller: Caller) -> None:
+    page = caller.client.get("/docs")
+    assert page.status_code == 200
+    for path in app.test_client().get("/openapi.json").get_json()["paths"]:
+        assert path in page.text
+    for address in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        assert address.startswith(("/", "#"))
+    assert "<script" not in page.text
+    assert "style=" not in page.text
+    for address in re.findall(r'href="(/static/[^"]+)"', page.text):
+        with caller.client.get(address) as loaded:
+            assert loaded.status_code == 200
+
+
+def test_every_reference_on_the_page_leads_somewhere(app: APIFlask) -> None:
+    text = app.test_client().get("/docs").text
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= set(re.findall(r'id="([^"]+)"', text))
