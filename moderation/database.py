@@ -23,6 +23,7 @@ def connect(url: str, *, pool: int = 5) -> Engine:
     return create_engine(
         driver_url(url),
         pool_pre_ping=True,
+        hide_parameters=True,  # an error that is logged must not carry secrets or people's words along
         pool_size=pool,
         max_overflow=pool,
         pool_timeout=10,
