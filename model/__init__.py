@@ -1,0 +1,1 @@
+"""The detector: bytes in, calibrated P(fake) out; training, evaluation and releases. It knows no platform."""

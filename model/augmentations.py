@@ -1,0 +1,97 @@
+"""What training does to a face before the network sees it, the same for real and fake.
+
+First comes variety (place, zoom, turn, colour, hidden parts), then the equaliser: every crop is shrunk by some
+kernel and passes through JPEG, so that neither the format nor the size a class happened to be stored in tells it.
+It refuses to know the label.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# uint8 and float32; OpenCV's stubs know no element types.
+Image = NDArray[Any]
+Floats = NDArray[Any]
+
+_KERNELS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
+_CHROMA = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+
+
+def vary(view: Image, box: Floats, landmarks: Floats, margin: float, chance: np.random.Generator) -> Image:
+    """uint8 square, cut from `view` around `box` (x, y, width, height) at about `margin`, altered in place and look."""
+    if chance.random() < 0.1 and not np.isnan(landmarks).any():
+        view = hide_part(view, landmarks, chance)
+    crop = cut(view, box, margin, chance)
+    if chance.random() < 0.5:
+        crop = np.ascontiguousarray(crop[:, ::-1])
+    if chance.random() < 0.7:
+        crop = recolour(crop, chance)
+    if chance.random() < 0.08:
+        crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    if chance.random() < 0.15:
+        crop = cv2.GaussianBlur(crop, (0, 0), chance.uniform(0.4, 1.6))
+    if chance.random() < 0.15:
+        noise = chance.standard_normal(crop.shape, np.float32) * chance.uniform(1, 8)
+        crop = np.clip(crop + noise, 0, 255).astype(np.uint8)
+    return np.asarray(crop, np.uint8)
+
+
+def cut(view: Image, box: Floats, margin: float, chance: np.random.Generator) -> Image:
+    """The square around the box, its margin, centre, angle and shear off by a little: finders differ by as much."""
+    x, y, width, height = (float(value) for value in box)
+    face = max(width, height)
+    side = round(face * margin)
+    zoom = chance.uniform(0.88, 1.12)
+    angle = chance.uniform(-10, 10) if chance.random() < 0.5 else 0.0
+    centre = np.array([x + width / 2, y + height / 2]) + chance.uniform(-0.06, 0.06, 2) * face
+    turn = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), angle, zoom)
+    turn[0, 1] += chance.uniform(-0.05, 0.05) if angle else 0.0
+    turn[:, 2] = side / 2 - turn[:, :2] @ centre
+    crop = cv2.warpAffine(view, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
+
+
+def recolour(crop: Image, chance: np.random.Generator) -> Image:
+    """Brightness, contrast, saturation and hue moved a little."""
+    contrast, brightness = chance.uniform(0.8, 1.2), chance.uniform(-20, 20)
+    level = cv2.convertScaleAbs(np.maximum(crop.astype(np.float32) * contrast + brightness, 0))
+    if chance.random() < 0.5:
+        hsv = cv2.cvtColor(level, cv2.COLOR_RGB2HSV).astype(np.float32)
+        hsv[..., 0] = (hsv[..., 0] + chance.uniform(-6, 6)) % 180
+        hsv[..., 1] = np.minimum(hsv[..., 1] * chance.uniform(0.7, 1.3), 255)
+        level = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
+    return np.asarray(level, np.uint8)
+
+
+def hide_part(view: Image, landmarks: Floats, chance: np.random.Generator) -> Image:
+    """A copy with the eyes, the nose or the mouth behind a bar of one colour. `landmarks`: see `faces.FoundFace`."""
+    eyes, nose, mouth = landmarks[:2], landmarks[2:3], landmarks[3:]
+    part = (eyes, nose, mouth)[chance.integers(3)]
+    reach = float(np.linalg.norm(eyes[1] - eyes[0])) * chance.uniform(0.25, 0.45)
+    low, high = part.min(axis=0) - reach, part.max(axis=0) + reach
+    hidden = view.copy()
+    colour = [int(value) for value in chance.integers(0, 256, 3)]
+    cv2.rectangle(hidden, (int(low[0]), int(low[1])), (int(high[0]), int(high[1])), colour, -1)
+    return hidden
+
+
+def equalise(crop: Image, size: int, chance: np.random.Generator) -> Image:
+    """uint8 (size, size, 3): shrunk by a random kernel, through JPEG once or twice, and resized to `size`."""
+    if chance.random() < 0.5:
+        small = round(size * chance.uniform(0.5, 1.0))
+        crop = np.asarray(cv2.resize(crop, (small, small), interpolation=_KERNELS[chance.integers(4)]), np.uint8)
+    for _ in range(1 + (chance.random() < 0.2)):
+        crop = through_jpeg(crop, int(chance.integers(40, 96)), bool(chance.random() < 0.5))
+    kernel = cv2.INTER_AREA if crop.shape[0] > size else _KERNELS[1 + chance.integers(2)]
+    return np.asarray(cv2.resize(crop, (size, size), interpolation=kernel), np.uint8)
+
+
+def through_jpeg(crop: Image, quality: int, full_chroma: bool) -> Image:
+    """The crop after one JPEG of `quality` 1 to 100, with 4:4:4 chroma or 4:2:0."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _CHROMA[full_chroma]]
+    _, coded = cv2.imencode(".jpg", crop[..., ::-1], settings)
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))[..., ::-1])

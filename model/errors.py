@@ -1,0 +1,53 @@
+"""What can go wrong between bytes and a score: one shallow tree. It refuses to turn any of it into a score."""
+
+from __future__ import annotations
+
+
+class ModelError(Exception):
+    """The detector could not do what was asked."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        """`detail` replaces the default message, which is the class's docstring."""
+        super().__init__(detail or type(self).__doc__)
+
+
+class BadImage(ModelError):
+    """The bytes are not an image that can be scored."""
+
+    slug = "undecodable"
+
+
+class EmptyFile(BadImage):
+    """The file has no bytes."""
+
+    slug = "empty-file"
+
+
+class UnsupportedMedia(BadImage):
+    """The bytes are of no image format that is scored here."""
+
+    slug = "unsupported-media-type"
+
+
+class TooManyPixels(BadImage):
+    """The image claims more pixels than the limit."""
+
+    slug = "too-many-pixels"
+
+
+class TornFile(BadImage):
+    """The file ends before its image does."""
+
+    slug = "torn-file"
+
+
+class ReleaseError(ModelError):
+    """The detector release is missing or not what its own record says."""
+
+
+class DeviceError(ModelError):
+    """The device asked for is not there."""
+
+
+class DatasetError(ModelError):
+    """The folder of images cannot be trained or tested on."""

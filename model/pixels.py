@@ -1,0 +1,140 @@
+"""From a file's bytes to upright RGB pixels, whatever the format, mode or orientation they were stored in.
+
+It refuses what is empty, torn, too large, or no image, each with its own error; it reads no video. Metadata never
+leaves this module: what the detector sees is pixels alone.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pillow_heif
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, ImageOps, MpoImagePlugin  # noqa: F401 - MPO registers the formats of phone cameras
+
+from model.errors import BadImage, EmptyFile, TooManyPixels, TornFile, UnsupportedMedia
+
+pillow_heif.register_heif_opener()
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "HEIF", "AVIF", "TIFF", "BMP")
+# Of a HEIF or MPO file only the first picture is shown; the others are previews, depth maps and gain maps.
+SEQUENCES = {"GIF", "WEBP", "PNG", "AVIF", "TIFF"}
+MOST_FRAMES = 8
+MAX_PIXELS = 100_000_000
+ANIMATION_ALLOWANCE = 10  # all frames together may hold this many times the limit of one
+_TORN_WORDS = ("truncat", "broken data stream", "broken png", "unexpected end", "end of file", "incomplete")
+_MAGIC = {0: (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"BM"), 8: (b"WEBP",)}
+_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a file: its place in the sequence and its pixels, uint8 (height, width, 3), upright RGB."""
+
+    index: int
+    pixels: NDArray[np.uint8]
+
+
+def decode(content: bytes, max_pixels: int = MAX_PIXELS, most_frames: int = MOST_FRAMES) -> list[Frame]:
+    """One frame of a still image, at most `most_frames` of an animation, sampled evenly from first to last.
+
+    Raises EmptyFile, UnsupportedMedia, TooManyPixels (before any pixel is decoded), TornFile, or BadImage.
+    """
+    if not content:
+        raise EmptyFile
+    with _opened(content, max_pixels) as image:
+        try:
+            return list(_frames(image, max_pixels, most_frames))
+        except BadImage:
+            raise
+        # Decoders raise whatever their parsers stumble over; each of these is the file's fault, not ours.
+        except (OSError, ValueError, SyntaxError, IndexError, KeyError, TypeError, EOFError, struct.error) as error:
+            raise _explained(content, error) from error
+        except (Image.DecompressionBombError, MemoryError) as error:
+            raise TooManyPixels(str(error) or None) from error
+
+
+def _opened(content: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    # Pillow refuses at twice its own process-wide limit, which must not be below the caller's.
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooManyPixels(str(error)) from error
+    except Exception as error:
+        if not _known(content):
+            raise UnsupportedMedia from error
+        raise _explained(content, error) from error
+
+
+def _frames(image: ImageFile.ImageFile, max_pixels: int, most: int) -> Iterator[Frame]:
+    _check(image, max_pixels)
+    count = getattr(image, "n_frames", 1) if image.format in SEQUENCES else 1
+    if count * image.width * image.height > ANIMATION_ALLOWANCE * max_pixels:
+        raise TooManyPixels(f"{count} frames of {image.width} x {image.height} are more than is decoded")
+    for index in np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist():
+        if count > 1:
+            image.seek(index)
+            _check(image, max_pixels)
+        yield Frame(index, upright(image))
+
+
+def _check(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise TooManyPixels(f"{image.width} x {image.height} pixels exceed the limit of {max_pixels}")
+
+
+def upright(image: Image.Image) -> NDArray[np.uint8]:
+    """uint8 (height, width, 3): RGB, rotated as EXIF says, transparency laid over white, deep greys scaled to 8 bit."""
+    image.load()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of every oddity in EXIF; none of them matters here
+            turned = ImageOps.exif_transpose(image)
+    except (SyntaxError, ValueError, TypeError, KeyError, IndexError, OSError, struct.error, ZeroDivisionError):
+        turned = image  # a broken EXIF block says nothing about orientation, and nothing against the pixels
+    if turned.mode.startswith("I") or turned.mode == "F":
+        turned = Image.fromarray(_eight_bit(np.asarray(turned)))
+    if turned.has_transparency_data:
+        turned = turned.convert("RGBA")
+        turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned)
+    return np.array(turned.convert("RGB"))
+
+
+def _eight_bit(deep: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Greys of any depth as uint8: floats span 0..1 unless they exceed it, integers 8 or 16 bits, wider if they do."""
+    values = np.nan_to_num(deep.astype(np.float64))
+    highest = float(values.max(initial=0.0))
+    spans = (1.0, 255.0, 65535.0) if deep.dtype.kind == "f" else (65535.0,) if deep.itemsize == 2 else (255.0, 65535.0)
+    span = next((span for span in spans if highest <= span), highest)
+    return np.clip(values * (255.0 / span), 0, 255).round().astype(np.uint8)
+
+
+def _known(content: bytes) -> bool:
+    named = any(content[at:].startswith(magic) for at, magics in _MAGIC.items() for magic in magics)
+    return named or (content[4:8] == b"ftyp" and content[8:12] in _BRANDS)
+
+
+def _explained(content: bytes, error: Exception) -> BadImage:
+    words = str(error).lower()
+    if isinstance(error, EOFError) or any(word in words for word in _TORN_WORDS) or _shorter_than_it_says(content):
+        return TornFile(str(error) or None)
+    return BadImage(str(error) or None)
+
+
+def _shorter_than_it_says(content: bytes) -> bool:
+    """Whether a RIFF (WebP) or ISO (HEIF, AVIF) container claims more bytes than there are."""
+    if content[:4] == b"RIFF":
+        return len(content) < 8 + int.from_bytes(content[4:8], "little")
+    if content[4:8] != b"ftyp":
+        return False
+    position = 0
+    while position + 8 <= len(content):
+        position += max(8, int.from_bytes(content[position : position + 4]))
+    return position > len(content)

@@ -1,0 +1,122 @@
+"""From a trained network to a release directory: weights, graph, calibration, thresholds, list, finder.
+
+Weights are rounded to half precision first and the graph is exported from the rounded ones, so both are the same
+network. Calibration scores the validation files as serving will, finder and all. It refuses to publish a graph that
+disagrees with the weights.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+
+from model import backends, calibration, faces, releases
+from model.bands import Thresholds
+from model.detector import Detector, Judgement
+from model.errors import ReleaseError
+from model.networks import TwoHeads
+from model.releases import Limits, Preprocessing, Release
+from model.sources import Item
+from model.training import Recipe
+
+AGREEMENT = 1e-3  # of logits, between the weights in torch and the graph in ONNX Runtime
+FAKE_BUDGET, REVIEW_BUDGET = 0.01, 0.10  # false-positive rates that the two thresholds promise on validation
+BATCH = 32  # files
+
+
+def write(
+    directory: Path, version: str, network: TwoHeads, recipe: Recipe, learnt: Sequence[Item], limits: Limits
+) -> Release:
+    """A release in `directory` with an identity calibration, complete but for `calibrate`. Raises ReleaseError when
+    graph and weights disagree.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    rounded = {name: _rounded(tensor) for name, tensor in network.state_dict().items()}
+    (directory / releases.WEIGHTS).write_bytes(save(rounded))
+    network.load_state_dict(rounded)
+    export(network.eval(), recipe.size, directory / releases.GRAPH)
+    releases.write_list(directory, learnt)
+    if faces.LOCATOR.exists():
+        shutil.copyfile(faces.LOCATOR, directory / releases.FACES)
+    steps = Preprocessing(recipe.size, recipe.margin, recipe.mean, recipe.std)
+    release = Release(
+        directory, "unmask", version, recipe.backbone, steps, calibration.Calibration(), Thresholds(0.5, 0.5), limits
+    )
+    releases.seal(release)
+    release = releases.read(directory)
+    if (gap := disagreement(release)) > AGREEMENT:
+        raise ReleaseError(f"graph and weights of {directory} disagree by {gap:.2g} in the logit")
+    return release
+
+
+def export(network: TwoHeads, size: int, path: Path) -> None:
+    """Write the network as ONNX: `crops` uint8 (n, size, size, 3) in, `logits` float32 (n, 2) out, any n."""
+    example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
+    batch = {"crops": {0: torch.export.Dim.DYNAMIC}}
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            network, (example,), input_names=["crops"], output_names=["logits"], dynamic_shapes=batch, verbose=False
+        )
+    if program is None:
+        raise ReleaseError("the network could not be exported as ONNX")
+    program.save(path, external_data=False)
+
+
+def disagreement(release: Release, crops: int = 8) -> float:
+    """The largest difference in any logit between torch and ONNX Runtime, on crops of noise and of flat colour."""
+    chance = np.random.default_rng(0)
+    size = release.preprocessing.size
+    noise = chance.integers(0, 256, (crops, size, size, 3), np.uint8)
+    flat = np.broadcast_to(chance.integers(0, 256, (crops, 1, 1, 3), np.uint8), noise.shape)
+    stack = np.concatenate([noise, flat])
+    torch_says = backends.TorchBackend(release, "cpu").forward(stack)
+    return float(np.abs(torch_says - backends.OnnxBackend(release, 1).forward(stack)).max())
+
+
+def calibrate(release: Release, items: Sequence[Item], scored: Callable[[int], object]) -> Release:
+    """The release with calibration and thresholds fitted on `items` (the validation split), sealed again. Both
+    classes weigh the same; files without a sound face are left out. `scored` is called with the number done.
+    """
+    plain = replace(release, calibration=calibration.Calibration())
+    releases.seal(plain)
+    logits, labels = _file_logits(Detector.load(release.directory), items, scored)
+    share = np.where(labels == 1, 1 / max(1, labels.sum()), 1 / max(1, (1 - labels).sum()))
+    fitted = calibration.fit(logits, labels, share)
+    reals = fitted.apply(logits[labels == 0])
+    fake = calibration.threshold(reals, FAKE_BUDGET)
+    review = min(fake, calibration.threshold(reals, REVIEW_BUDGET))
+    releases.seal(replace(plain, calibration=fitted, thresholds=Thresholds(review, fake)))
+    return releases.read(release.directory)
+
+
+def _file_logits(
+    detector: Detector, items: Sequence[Item], scored: Callable[[int], object]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The files' logits under an identity calibration, and their labels."""
+    found = []
+    for start in range(0, len(items), BATCH):
+        batch = items[start : start + BATCH]
+        for item, answer in zip(batch, detector.score([item.path.read_bytes() for item in batch]), strict=True):
+            if isinstance(answer, Judgement) and answer.band != "inconclusive":
+                score = min(max(answer.score, 1e-12), 1 - 1e-12)
+                found.append((np.log(score / (1 - score)), item.label))
+        scored(len(batch))
+    if {label for _, label in found} != {0, 1}:
+        raise ReleaseError("calibration needs faces of both classes in the validation split")
+    return np.array([logit for logit, _ in found]), np.array([label for _, label in found])
+
+
+def _rounded(tensor: torch.Tensor) -> torch.Tensor:
+    """Matrices and kernels in half precision; the rest, small and delicate, as it is."""
+    return (tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor).contiguous()

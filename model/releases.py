@@ -1,0 +1,141 @@
+"""A detector release: one directory with everything that makes its scores what they are.
+
+`release.json` (preprocessing, calibration, thresholds, metrics, and the SHA-256 of every other file),
+`weights.safetensors`, `model.onnx`, `faces.onnx` (the face finder it was evaluated with), `training.csv.gz` (path and
+SHA-256 of each image it learnt from) and `card.md`. It refuses a directory whose files are not those it names.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model.bands import Thresholds
+from model.calibration import Calibration
+from model.errors import ReleaseError
+from model.sources import Item
+
+FORMAT = 1
+SHIPPED = Path(__file__).parent / "shipped"
+RECORD, WEIGHTS, GRAPH, FACES, LIST, CARD = (
+    "release.json", "weights.safetensors", "model.onnx", "faces.onnx", "training.csv.gz", "card.md",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """Crops of `size` pixels a side at `margin` times the face's box; RGB, (value / 255 - mean) / std, which the
+    network does itself.
+    """
+
+    size: int
+    margin: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Below these a face is too small (longer side of its box, pixels) or too soft (variance of its Laplacian)."""
+
+    face_pixels: int = 64
+    sharpness: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What `release.json` says, and the directory it lies in."""
+
+    directory: Path
+    name: str
+    version: str
+    backbone: str
+    preprocessing: Preprocessing
+    calibration: Calibration
+    thresholds: Thresholds
+    limits: Limits = Limits()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def file(self, name: str) -> Path | None:
+        """The path of one of its files, None where the release has no such file."""
+        return self.directory / name if name in self.files else None
+
+
+def default_path() -> Path:
+    """The newest release that ships with the package. Raises ReleaseError when there is none."""
+    found = [path.parent for path in SHIPPED.glob(f"*/{RECORD}")]
+    if not found:
+        raise ReleaseError(f"no detector release in {SHIPPED}")
+    return max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)])
+
+
+def read(directory: Path | None = None) -> Release:
+    """The release in `directory`, the shipped one when None. Raises ReleaseError when it is missing, of another
+    format, or any file differs from its hash.
+    """
+    directory = directory or default_path()
+    record = directory / RECORD
+    try:
+        said = json.loads(record.read_text())
+        if said["format"] != FORMAT:
+            raise ReleaseError(f"{record} is of format {said['format']}; this program reads {FORMAT}")
+        release = _release(directory, said)
+    except FileNotFoundError as error:
+        raise ReleaseError(f"no detector release in {directory}: {RECORD} is missing") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReleaseError(f"{record} cannot be read: {type(error).__name__} {error}") from error
+    for name, expected in release.files.items():
+        path = directory / name
+        if path.name != name or not path.is_file():
+            raise ReleaseError(f"{path} is missing from the detector release")
+        if digest(path) != expected:
+            raise ReleaseError(f"{path} is not the file of this detector release: its SHA-256 differs")
+    return release
+
+
+def _release(directory: Path, said: Mapping[str, Any]) -> Release:
+    steps = said["preprocessing"]
+    return Release(
+        directory=directory,
+        name=said["name"],
+        version=said["version"],
+        backbone=said["backbone"],
+        preprocessing=Preprocessing(steps["size"], steps["margin"], tuple(steps["mean"]), tuple(steps["std"])),
+        calibration=Calibration(**said["calibration"]),
+        thresholds=Thresholds(**said["thresholds"]),
+        limits=Limits(**said["limits"]),
+        metrics=said["metrics"],
+        files=dict(said["files"]),
+    )
+
+
+def seal(release: Release) -> None:
+    """Write `release.json` for the files that lie in the directory now, with their hashes."""
+    names = [path.name for path in sorted(release.directory.iterdir()) if path.is_file() and path.name != RECORD]
+    record = {"format": FORMAT, **asdict(release), "files": {name: digest(release.directory / name) for name in names}}
+    del record["directory"]
+    (release.directory / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+
+
+def write_list(directory: Path, items: Iterable[Item]) -> None:
+    """The names and SHA-256 of `items`, gzipped without a time, so that the same images give the same file."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(("file", "sha256"))
+    rows.writerows((item.name, digest(item.path)) for item in items)
+    (directory / LIST).write_bytes(gzip.compress(table.getvalue().encode(), mtime=0))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
