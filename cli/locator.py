@@ -32,9 +32,25 @@ def locator() -> None:
 @click.option("--out", type=OUT, required=True, help="Where the ONNX file goes.")
 @click.option("--cache", type=CACHE, default=Path(".unmask/locator"), show_default=True, help="The teacher's answers.")
 @click.option("--minutes", type=click.FloatRange(min=0), default=40.0, show_default=True)
+@click.option("--start", type=FILE, default=None, help="Weights (.pt) of an earlier run to go on from.")
+@click.option("--coarse", type=click.FloatRange(0, 1), default=0.6, show_default=True, help="Share of small scenes.")
+@click.option("--peak", type=click.FloatRange(min=0), default=3e-3, show_default=True, help="Learning rate.")
+@click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--at-most", type=click.IntRange(min=1), default=6000, show_default=True, help="Images of each source.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-def train(folder: Path, teacher_file: Path, out: Path, cache: Path, minutes: float, at_most: int, threads: int) -> None:
+def train(
+    folder: Path,
+    teacher_file: Path,
+    out: Path,
+    cache: Path,
+    minutes: float,
+    start: Path | None,
+    coarse: float,
+    peak: float,
+    seed: int,
+    at_most: int,
+    threads: int,
+) -> None:
     """Distil a locator from a teacher's answers on the images under DATA/SOURCE/…"""
     import torch
 
@@ -48,7 +64,8 @@ def train(folder: Path, teacher_file: Path, out: Path, cache: Path, minutes: flo
         def told(share: float, step: int, loss: float) -> None:
             progress.update(bar, total=1000, completed=round(1000 * share), description=f"step {step}, loss {loss:.2f}")
 
-        training.train(taught, training.Plan(minutes=minutes), out, told)
+        plan = training.Plan(minutes=minutes, peak=peak, seed=seed, coarse=coarse)
+        training.train(taught, plan, out, told, start)
     threshold = evaluation.settle(out, taught)
     click.echo(f"{out}: faces are told from a confidence of {threshold:.2f}")
 

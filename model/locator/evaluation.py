@@ -155,7 +155,7 @@ def settle(path: Path, taught: list[Taught]) -> float:
     return found
 
 
-def milliseconds(finder: faces.FaceFinder, repeats: int = 100) -> float:
+def milliseconds(finder: faces.FaceFinder, repeats: int = 30) -> float:
     """Median time of one 320-pixel image with a face in it, OpenCV held to one thread."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)

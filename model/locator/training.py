@@ -18,14 +18,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from model import faces
 from model.locator import backdrops, network, scenes
 from model.locator.teacher import Taught
 
 COARSE_SIDE = 192
-COARSE_SHARE = 0.6  # of the time
 WARMING = 0.04  # of the time
 RUNNING_MEAN = 0.998
 
@@ -35,14 +34,16 @@ Batch = tuple[Tensor, Tensor, Tensor]
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How long and how fast: `minutes` by the clock (one batch of each size at the least), `batch` scenes at a time,
-    the learning rate's peak, the weights' decay and the seed. The clock decides because the machine may be shared.
+    the learning rate's peak, the weights' decay, the seed, and the share of the time that goes to small scenes. The
+    clock decides because the machine may be shared.
     """
 
-    minutes: float = 36.0
+    minutes: float = 40.0
     batch: int = 32
     peak: float = 3e-3
     decay: float = 0.02
     seed: int = 1
+    coarse: float = 0.6
 
     def pace(self, share: float) -> float:
         """The learning rate when `share` of the time, 0 to 1, is over: a short rise, then half a cosine to zero."""
@@ -59,7 +60,8 @@ class Composed(IterableDataset[tuple[NDArray[np.uint8], NDArray[np.int8], faces.
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int8], faces.Floats]]:
         cv2.setNumThreads(1)
-        rng = np.random.default_rng(self._seed)
+        worker = get_worker_info()
+        rng = np.random.default_rng([self._seed, worker.id if worker else 0])
         while True:
             scene = scenes.compose(rng, self._taught, self._photographs, self._side)
             states, wanted = scenes.targets(scene.rows, self._side)
@@ -69,7 +71,7 @@ class Composed(IterableDataset[tuple[NDArray[np.uint8], NDArray[np.int8], faces.
 def batches(taught: list[Taught], plan: Plan, workers: int) -> Iterator[tuple[float, Batch]]:
     """Batches with the share of the time that is over, small scenes first."""
     started = time.monotonic()
-    for side, until in ((COARSE_SIDE, COARSE_SHARE), (faces.CANVAS, 1.0)):
+    for side, until in ((COARSE_SIDE, plan.coarse), (faces.CANVAS, 1.0)):
         for batch in DataLoader(Composed(taught, side, plan.seed + side), plan.batch, num_workers=workers):
             share = (time.monotonic() - started) / max(60 * plan.minutes, 1e-9)
             yield min(1.0, share), batch
@@ -78,20 +80,27 @@ def batches(taught: list[Taught], plan: Plan, workers: int) -> Iterator[tuple[fl
 
 
 def train(
-    taught: list[Taught], plan: Plan, out: Path, told: Callable[[float, int, float], None], workers: int = 1
+    taught: list[Taught],
+    plan: Plan,
+    out: Path,
+    told: Callable[[float, int, float], None],
+    start: Path | None = None,
+    workers: int = 1,
 ) -> None:
-    """Learn from the images of `taught` that are not held out and have a face; write `out` every 250 steps and at the
-    end. `told(share, step, loss)` hears of progress. Raises ValueError where no image has a face.
+    """Learn from the images of `taught` that are not held out and have a face; write `out`, and beside it the weights
+    as `.pt` from which another run may `start`, every 250 steps and at the end. `told(share, step, loss)` hears of
+    progress. Raises ValueError where no image has a face.
     """
     lessons = [one for one in taught if not one.held_out and len(one.sure)]
     if not lessons:
         raise ValueError("the teacher found no face in any image that may be trained on")
     torch.manual_seed(plan.seed)
     locator = network.Locator()
+    if start:
+        locator.load_state_dict(torch.load(start, weights_only=True))
     locator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # four times as fast on a CPU
     mean = copy.deepcopy(locator).eval()
     optimiser = torch.optim.AdamW(locator.parameters(), lr=plan.peak, weight_decay=plan.decay)
-    step = 0
     for step, (share, (images, states, wanted)) in enumerate(batches(lessons, plan, workers), 1):
         optimiser.param_groups[0]["lr"] = plan.pace(share)
         answers = locator(images.float().contiguous(memory_format=torch.channels_last))
@@ -102,9 +111,9 @@ def train(
         optimiser.step()
         follow(mean, locator, min(RUNNING_MEAN, step / (step + 10)))
         told(share, step, loss.item())
-        if step % 250 == 0:
+        if step % 250 == 0 or share >= 1:
+            torch.save(mean.state_dict(), out.with_suffix(".pt"))
             network.export(mean, out, faces.YUNET_THRESHOLD, {"scenes": str(step * plan.batch)})
-    network.export(mean, out, faces.YUNET_THRESHOLD, {"scenes": str(step * plan.batch)})
 
 
 def follow(mean: nn.Module, locator: nn.Module, share: float) -> None:
