@@ -90,6 +90,7 @@ class NetworkFinder:
         self._names = [f"{kind}_{stride}" for stride in STRIDES for kind in ("cls", "obj", "bbox", "kps")]
         if not set(self._names) <= {output.name for output in self._session.get_outputs()}:
             raise ValueError(f"{path} is no face network: it lacks outputs of YuNet's layout")
+        self._entry = self._session.get_inputs()[0].name
         pinned = self._session.get_modelmeta().custom_metadata_map
         self._threshold = float(pinned.get("threshold", YUNET_THRESHOLD)) if threshold is None else threshold
 
@@ -117,8 +118,7 @@ class NetworkFinder:
     def look(self, image: Image, view: View) -> Floats:
         """float32 (n, 15) in the image's pixels: x, y, width, height, five landmarks, confidence."""
         blob = view.see(image)[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
-        entry = self._session.get_inputs()[0].name
-        outputs = self._session.run(self._names, {entry: blob})
+        outputs = self._session.run(self._names, {self._entry: blob})
         rows = decoded(dict(zip(self._names, outputs, strict=True)), self._threshold)
         rows[:, :14] /= view.scale
         rows[:, [0, 4, 6, 8, 10, 12]] += view.left
