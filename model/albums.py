@@ -84,7 +84,7 @@ def cut_out(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]] | None:
     """View, box and landmarks of the largest face; None where no face is found or the file cannot be read."""
     try:
-        image = pixels.decode(item.path.read_bytes())[0].pixels
+        image = next(pixels.decode(item.path.read_bytes())).pixels
     except BadImage:
         return None
     found = finder.find(image)

@@ -166,12 +166,15 @@ class Detector:
         return np.concatenate(parts) if parts else np.zeros((0, len(HEADS)), np.float32)
 
     def _sheet(self, content: bytes) -> Sheet | Failure:
+        cuts: list[Cut] = []
+        height = width = 0
         try:
-            frames = pixels.decode(content, self._max_pixels)
+            for frame in pixels.decode(content, self._max_pixels):
+                height, width = (height, width) if cuts else frame.pixels.shape[:2]
+                cuts += self._cuts(frame)
         except BadImage as error:
             return Failure(error.slug, str(error))
-        height, width = frames[0].pixels.shape[:2]
-        return Sheet(width, height, tuple(cut for frame in frames for cut in self._cuts(frame)))
+        return Sheet(width, height, tuple(cuts))
 
     def _cuts(self, frame: pixels.Frame) -> list[Cut]:
         steps = self.release.preprocessing

@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pillow_heif
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, MpoImagePlugin  # noqa: F401 - MPO registers the formats of phone cameras
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from model.errors import BadImage, EmptyFile, TooManyPixels, TornFile, UnsupportedMedia
 
 pillow_heif.register_heif_opener()
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "HEIF", "AVIF", "TIFF", "BMP")
-# Of a HEIF or MPO file only the first picture is shown; the others are previews, depth maps and gain maps.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF", "TIFF", "BMP")
+# Of a HEIF or MPO file (a JPEG with more behind it) only the first picture is shown: the others are previews, depth
+# maps and gain maps.
 SEQUENCES = {"GIF", "WEBP", "PNG", "AVIF", "TIFF"}
 MOST_FRAMES = 8
 MAX_PIXELS = 100_000_000
 ANIMATION_ALLOWANCE = 10  # all frames together may hold this many times the limit of one
+# Decoders raise whatever their parsers stumble over; each of these is the file's fault, not ours. A warning is one
+# too, where a program has made errors of them.
+FAULTS = (OSError, ValueError, SyntaxError, LookupError, TypeError, EOFError, RuntimeError, struct.error, Warning)
 _TORN_WORDS = ("truncat", "broken data stream", "broken png", "unexpected end", "end of file", "incomplete")
 _MAGIC = {0: (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"BM"), 8: (b"WEBP",)}
 _BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
@@ -40,8 +43,9 @@ class Frame:
     pixels: NDArray[np.uint8]
 
 
-def decode(content: bytes, max_pixels: int = MAX_PIXELS, most_frames: int = MOST_FRAMES) -> list[Frame]:
-    """One frame of a still image, at most `most_frames` of an animation, sampled evenly from first to last.
+def decode(content: bytes, max_pixels: int = MAX_PIXELS, most_frames: int = MOST_FRAMES) -> Iterator[Frame]:
+    """One frame of a still image, at most `most_frames` of an animation, sampled evenly from first to last; each is
+    decoded when it is asked for, so that a long animation never lies in memory whole.
 
     Raises EmptyFile, UnsupportedMedia, TooManyPixels (before any pixel is decoded), TornFile, or BadImage.
     """
@@ -49,11 +53,10 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS, most_frames: int = MOST
         raise EmptyFile
     with _opened(content, max_pixels) as image:
         try:
-            return list(_frames(image, max_pixels, most_frames))
+            yield from _frames(image, max_pixels, most_frames)
         except BadImage:
             raise
-        # Decoders raise whatever their parsers stumble over; each of these is the file's fault, not ours.
-        except (OSError, ValueError, SyntaxError, IndexError, KeyError, TypeError, EOFError, struct.error) as error:
+        except FAULTS as error:
             raise _explained(content, error) from error
         except (Image.DecompressionBombError, MemoryError) as error:
             raise TooManyPixels(str(error) or None) from error
@@ -67,7 +70,7 @@ def _opened(content: bytes, max_pixels: int) -> ImageFile.ImageFile:
         return Image.open(io.BytesIO(content), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(str(error)) from error
-    except Exception as error:
+    except (OSError, ValueError, RuntimeError, Warning) as error:  # Pillow itself catches what else headers cause
         if not _known(content):
             raise UnsupportedMedia from error
         raise _explained(content, error) from error
@@ -94,10 +97,8 @@ def upright(image: Image.Image) -> NDArray[np.uint8]:
     """uint8 (height, width, 3): RGB, rotated as EXIF says, transparency laid over white, deep greys scaled to 8 bit."""
     image.load()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of every oddity in EXIF; none of them matters here
-            turned = ImageOps.exif_transpose(image)
-    except (SyntaxError, ValueError, TypeError, KeyError, IndexError, OSError, struct.error, ZeroDivisionError):
+        turned = ImageOps.exif_transpose(image)
+    except (*FAULTS, ZeroDivisionError):
         turned = image  # a broken EXIF block says nothing about orientation, and nothing against the pixels
     if turned.mode.startswith("I") or turned.mode == "F":
         turned = Image.fromarray(_eight_bit(np.asarray(turned)))
@@ -122,10 +123,9 @@ def _known(content: bytes) -> bool:
 
 
 def _explained(content: bytes, error: Exception) -> BadImage:
-    words = str(error).lower()
-    if isinstance(error, EOFError) or any(word in words for word in _TORN_WORDS) or _shorter_than_it_says(content):
-        return TornFile(str(error) or None)
-    return BadImage(str(error) or None)
+    words = "" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())
+    torn = isinstance(error, EOFError) or any(word in words.lower() for word in _TORN_WORDS)
+    return (TornFile if torn or _shorter_than_it_says(content) else BadImage)(words or None)
 
 
 def _shorter_than_it_says(content: bytes) -> bool:
