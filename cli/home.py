@@ -58,20 +58,27 @@ class Home:
         self._secrets = self.path / "secrets.json"
         self._running = self.path / "running.json"
 
+    def make(self) -> None:
+        """Makes the folder where it is not there yet.
+
+        Raises:
+            BadSettings: when it cannot be made or written.
+        """
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            (self.path / "lock").touch()
+        except OSError as error:
+            raise BadSettings(f"{self.path} cannot be written ({error.strerror}); set UNMASK_HOME") from None
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Makes the folder and holds it for the length of a block.
 
         Raises:
-            BadSettings: when it cannot be made or written.
             Conflict: when another process holds it.
         """
-        try:
-            self.logs.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / "lock").open("a")
-        except OSError as error:
-            raise BadSettings(f"{self.path} cannot be written ({error.strerror}); set UNMASK_HOME") from None
-        with lock:
+        self.make()
+        with (self.path / "lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

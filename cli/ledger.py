@@ -4,6 +4,7 @@ With ``--json`` each prints one object (lists: one a line). Secrets are shown wh
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -49,8 +50,12 @@ def create_platform(name: str, in_json: bool) -> None:
     """Add a platform with its first API key, shown this once."""
     with opened() as session:
         made = platforms.create(session, name)
-        row = {"id": made.platform.id, "name": made.platform.name, "api_key": made.api_key,
-               "callback_secret": made.platform.callback_secret}
+        row = {
+            "id": made.platform.id,
+            "name": made.platform.name,
+            "api_key": made.api_key,
+            "callback_secret": made.platform.callback_secret,
+        }
     _show(row, in_json)
 
 
@@ -90,9 +95,18 @@ def list_keys(platform_id: str | None, in_json: bool) -> None:
     """List API keys by their first characters, oldest first."""
     with opened() as session:
         owner = platform_id and platforms.get(session, platform_id).id
-        rows = [{"id": row.id, "platform": row.platform_id, "name": row.name, "hint": row.hint,
-                 "last_used_at": row.last_used_at, "expires_at": row.expires_at, "revoked_at": row.revoked_at}
-                for row in platforms.keys(session, owner)]
+        rows = [
+            {
+                "id": row.id,
+                "platform": row.platform_id,
+                "name": row.name,
+                "hint": row.hint,
+                "last_used_at": row.last_used_at,
+                "expires_at": row.expires_at,
+                "revoked_at": row.revoked_at,
+            }
+            for row in platforms.keys(session, owner)
+        ]
     _list(rows, in_json)
 
 
@@ -119,8 +133,11 @@ def person() -> None:
 @as_json
 def create_person(email: str, role: str, password_stdin: bool, in_json: bool) -> None:
     """Add a person; without --password-stdin the password is asked for."""
-    password = click.get_text_stream("stdin").readline().rstrip("\r\n") if password_stdin else click.prompt(
-        "Password", hide_input=True, confirmation_prompt=True, err=True)
+    password = (
+        sys.stdin.readline().rstrip("\r\n")
+        if password_stdin
+        else click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    )
     with opened() as session:
         row = people.create(session, email, role, password)
         shown = {"id": row.id, "email": row.email, "role": row.role}
@@ -132,8 +149,10 @@ def create_person(email: str, role: str, password_stdin: bool, in_json: bool) ->
 def list_people(in_json: bool) -> None:
     """List people, oldest account first."""
     with opened() as session:
-        rows = [{"id": row.id, "email": row.email, "role": row.role, "disabled_at": row.disabled_at}
-                for row in people.every(session)]
+        rows = [
+            {"id": row.id, "email": row.email, "role": row.role, "disabled_at": row.disabled_at}
+            for row in people.every(session)
+        ]
     _list(rows, in_json)
 
 
@@ -175,9 +194,17 @@ def list_endpoints(platform_id: str | None, in_json: bool) -> None:
     """List webhook endpoints, oldest first."""
     with opened() as session:
         owner = platform_id and platforms.get(session, platform_id).id
-        rows = [{"id": row.id, "platform": row.platform_id, "url": row.url, "events": row.events,
-                 "failing_since": row.failing_since, "disabled_at": row.disabled_at}
-                for row in endpoints.every(session, owner)]
+        rows = [
+            {
+                "id": row.id,
+                "platform": row.platform_id,
+                "url": row.url,
+                "events": row.events,
+                "failing_since": row.failing_since,
+                "disabled_at": row.disabled_at,
+            }
+            for row in endpoints.every(session, owner)
+        ]
     _list(rows, in_json)
 
 
@@ -220,6 +247,9 @@ def _iso(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    shown: Callable[[Any], str] = {datetime: lambda at: at.strftime("%Y-%m-%d %H:%M"), list: ", ".join,
-                                   type(None): lambda _: "–"}.get(type(value), str)
+    shown: Callable[[Any], str] = {
+        datetime: lambda at: at.strftime("%Y-%m-%d %H:%M"),
+        list: ", ".join,
+        type(None): lambda _: "-",
+    }.get(type(value), str)
     return shown(value)

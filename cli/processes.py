@@ -40,10 +40,18 @@ def start(program: Program, log: Path) -> subprocess.Popen[bytes]:
     """Starts ``program`` in a session of its own, so that Ctrl-C reaches only us, appending what it says to ``log``."""
     with log.open("ab") as output:
         return subprocess.Popen(
-            program.argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-            env={**os.environ, **program.environment}, cwd=None if program.account is None else "/",
-            user=program.account, group=group_of(program.account), extra_groups=None if program.account is None else (),
-            preexec_fn=_dies_with_us(program.stop_signal))
+            program.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env={**os.environ, **program.environment},
+            cwd=None if program.account is None else "/",
+            user=program.account,
+            group=group_of(program.account),
+            extra_groups=None if program.account is None else (),
+            preexec_fn=_dies_with_us(program.stop_signal),  # noqa: PLW1509 - it calls nothing that could wait for a lock
+        )
 
 
 def _dies_with_us(stop_signal: signal.Signals) -> Callable[[], None] | None:

@@ -17,7 +17,7 @@ def api() -> None:
     import gunicorn  # noqa: F401 - said here in one line, not by the program that replaces us
 
     settings.load()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "gunicorn", "--config", str(GUNICORN)])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "gunicorn", "--config", str(GUNICORN)])  # noqa: S606 - gunicorn takes our place, and the signals that are meant for us
 
 
 @click.command()

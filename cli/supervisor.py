@@ -84,8 +84,12 @@ class Supervisor:
             elif service.due_at is None and service.child is not None and service.child.poll() is not None:
                 processes.kill(service.child)  # and what it left behind
                 service.ended(now)
-                log.warning("process_ended", name=service.program.name, status=service.child.returncode,
-                            again_in=round((service.due_at or now) - now, 1))
+                log.warning(
+                    "process_ended",
+                    name=service.program.name,
+                    status=service.child.returncode,
+                    again_in=round((service.due_at or now) - now, 1),
+                )
             rotate(self._log_of(service))
 
     def stop(self) -> None:
@@ -113,8 +117,14 @@ class Supervisor:
 
     def _note(self) -> None:
         found = [(s.program, s.child.pid, processes.started_at(s.child.pid)) for s in self._services() if s.child]
-        self._home.note([Child(program.name, pid, started, int(program.stop_signal)) for program, pid, started in found
-                         if started is not None], self._environment)
+        self._home.note(
+            [
+                Child(program.name, pid, started, int(program.stop_signal))
+                for program, pid, started in found
+                if started is not None
+            ],
+            self._environment,
+        )
 
     def _log_of(self, service: Service) -> Path:
         return self._home.logs / f"{service.program.name}.log"

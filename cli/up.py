@@ -1,5 +1,6 @@
 """`unmask up`: everything on this machine, supervised, with PostgreSQL and Redis of its own where none are named."""
 
+import os
 import signal
 import sys
 import urllib.error
@@ -55,8 +56,9 @@ def _supervised(home: Home, environment: dict[str, str]) -> Iterator[Supervisor]
         supervisor.stop()
 
 
-def _start(supervisor: Supervisor, given: Given, home: Home, kept: Secrets, environment: dict[str, str],
-           workers: int) -> None:
+def _start(
+    supervisor: Supervisor, given: Given, home: Home, kept: Secrets, environment: dict[str, str], workers: int
+) -> None:
     console = Console(stderr=True)
     with console.status("starting the engines") as status:
         supervisor.start(*_engines(given, home, kept))
@@ -66,11 +68,13 @@ def _start(supervisor: Supervisor, given: Given, home: Home, kept: Secrets, envi
         supervisor.start(*_processes(environment, workers))
     address = _address(environment)
     commands = "unmask" if given.home == Path(".unmask") else f"UNMASK_HOME={given.home} unmask"
-    click.echo(f"Unmask is up at {address}  (API: {address}/docs)\n"
-               f"  log in     {address}/login, as somebody made with: {commands} person create EMAIL --role lead\n"
-               f"  integrate  {commands} platform create NAME\n"
-               f"  logs       {home.logs}\n"
-               f"  stop       Ctrl-C")
+    click.echo(
+        f"Unmask is up at {address}  (API: {address}/docs)\n"
+        f"  log in     {address}/login, as somebody made with: {commands} person create EMAIL --role lead\n"
+        f"  integrate  {commands} platform create NAME\n"
+        f"  logs       {home.logs}\n"
+        f"  stop       Ctrl-C"
+    )
     sys.stdout.flush()
 
 
@@ -87,21 +91,28 @@ def _engines(given: Given, home: Home, kept: Secrets) -> list[Service]:
         from cli import engines
 
         address = engines.redis_url(kept.redis_port, kept.redis_password)
-        wanted.append(Service(engines.redis_program(home.path / "redis", kept.redis_port, kept.redis_password),
-                              lambda: engines.redis_answers(address)))
+        wanted.append(
+            Service(
+                engines.redis_program(home.path / "redis", kept.redis_port, kept.redis_password),
+                lambda: engines.redis_answers(address),
+            )
+        )
     return wanted
 
 
 def _processes(environment: dict[str, str], workers: int) -> list[Service]:
     """Returns our own processes; the web is ready when it says so, the others when they run."""
+
     def run(name: str, verb: str) -> Program:
         # longer than a worker takes to finish its batch, see worker_soft_shutdown_timeout
         return Program(name, (sys.executable, "-P", "-m", "cli.main", verb), environment, grace_seconds=45)
 
     address = _address(environment)
-    return [Service(run("api", "api"), lambda: _is_ready(f"{address}/readyz")),
-            *(Service(run(f"worker-{number}", "worker")) for number in range(1, workers + 1)),
-            Service(run("upkeep", "upkeep"))]
+    return [
+        Service(run("api", "api"), lambda: answers(f"{address}/readyz")),
+        *(Service(run(f"worker-{number}", "worker")) for number in range(1, workers + 1)),
+        Service(run("upkeep", "upkeep")),
+    ]
 
 
 def _prepare(environment: dict[str, str]) -> None:
@@ -113,16 +124,23 @@ def _prepare(environment: dict[str, str]) -> None:
 
 
 def _environment(given: Given, home: Home, kept: Secrets, host: str, port: int) -> dict[str, str]:
-    """Returns what our processes need to know beyond what the operator set."""
-    environment = {"UNMASK_HOST": host, "UNMASK_PORT": str(port), "UNMASK_HOME": str(home.path),
-                   "UNMASK_SECRET_KEY": given.secret_key or kept.secret_key,
-                   "UNMASK_MEDIA": given.media or f"file://{home.path / 'media'}",
-                   "UNMASK_DATABASE_URL": given.database_url, "UNMASK_REDIS_URL": given.redis_url}
+    """Returns all settings of our processes, those that the operator gave us included: chores find them in the home."""
+    environment = {name: value for name, value in os.environ.items() if name.startswith("UNMASK_")}
+    environment |= {
+        "UNMASK_HOST": host,
+        "UNMASK_PORT": str(port),
+        "UNMASK_HOME": str(home.path),
+        "UNMASK_SECRET_KEY": given.secret_key or kept.secret_key,
+        "UNMASK_MEDIA": given.media or f"file://{home.path / 'media'}",
+        "UNMASK_DATABASE_URL": given.database_url,
+        "UNMASK_REDIS_URL": given.redis_url,
+    }
     if not (given.database_url and given.redis_url):
         from cli import engines
 
         environment["UNMASK_DATABASE_URL"] = given.database_url or engines.postgres_url(
-            kept.postgres_port, kept.postgres_password)
+            kept.postgres_port, kept.postgres_password
+        )
         environment["UNMASK_REDIS_URL"] = given.redis_url or engines.redis_url(kept.redis_port, kept.redis_password)
     return environment
 
@@ -141,7 +159,8 @@ def _address(environment: dict[str, str]) -> str:
     return f"http://{local}:{environment['UNMASK_PORT']}"
 
 
-def _is_ready(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Returns whether ``url`` answers with 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own address
             return bool(answer.status == 200)

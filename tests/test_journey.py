@@ -1,0 +1,218 @@
+"""The whole way, with real processes: intake, Redis, detector, PostgreSQL, flag, moderator, signed webhook.
+
+And the same while parts of it are killed: what was accepted reaches a final state, once.
+"""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from installations import PATIENCE, Installation, chore, eventually, running
+
+from cli import receiver, samples
+from cli.receiver import Inbox
+from cli.samples import Sample
+from cli.visitor import Visitor
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(1200)]
+EMAIL, PASSWORD = "mo@example.org", "correct horse battery staple"
+SETTINGS = {
+    "UNMASK_ALLOWED_NETWORKS": "127.0.0.0/8",
+    "UNMASK_LEASE_SECONDS": "15",
+    "UNMASK_UPKEEP_SECONDS": "1",
+    "UNMASK_UNDO_SECONDS": "1",
+    "UNMASK_BATCH": "8",
+}
+
+
+@dataclass
+class Platform:
+    """A platform with a key and a server that receives its webhooks."""
+
+    id: str
+    http: httpx.Client
+    inbox: Inbox
+
+    def submit(self, sample: Sample) -> httpx.Response:
+        return self.http.post(
+            "/v1/submissions",
+            files={"file": (sample.name, sample.content)},
+            data={"external_id": sample.name, "context": '{"author": "<b>user-7</b>"}'},
+        )
+
+    def accepted(self, sample: Sample) -> str:
+        answer = self.submit(sample)
+        assert answer.status_code == 202, answer.text
+        assert answer.headers["Location"].endswith(answer.json()["id"])
+        return str(answer.json()["id"])
+
+    def outcome(self, submission_id: str) -> dict[str, Any]:
+        """What the API says once the state is final, asking as long as it takes."""
+        found: dict[str, Any] = {}
+
+        def final() -> bool:
+            nonlocal found
+            answer = self.http.get(f"/v1/submissions/{submission_id}", params={"wait": 10})
+            found = answer.json() if answer.status_code == 200 else {}
+            return found.get("state") in ("scored", "failed")
+
+        eventually(final)
+        return found
+
+
+@pytest.fixture(scope="module")
+def installation() -> Iterator[Installation]:
+    # not under pytest's own folder, which every other run of pytest locks again for PostgreSQL's account
+    with (
+        tempfile.TemporaryDirectory(prefix="unmask-journey-") as folder,
+        running(Path(folder) / "home", **SETTINGS) as it,
+    ):
+        chore(
+            it.environment, "person", "create", EMAIL, "--role", "moderator", "--password-stdin", given=f"{PASSWORD}\n"
+        )
+        yield it
+
+
+@pytest.fixture
+def platform(installation: Installation, request: pytest.FixtureRequest) -> Iterator[Platform]:
+    made = chore(installation.environment, "platform", "create", request.node.name)
+    with receiver.listening() as inbox, installation.client(made["api_key"]) as http:
+        inbox.secret = chore(installation.environment, "endpoint", "create", "--platform", made["id"], inbox.url)[
+            "secret"
+        ]
+        yield Platform(made["id"], http, inbox)
+
+
+def test_an_upload_travels_to_a_decision_and_a_signed_webhook(installation: Installation, platform: Platform) -> None:
+    sent = {platform.accepted(sample): sample for sample in samples.all_kinds() if sample.kind != "torn"}
+    outcomes = {submission_id: platform.outcome(submission_id) for submission_id in sent}
+    for submission_id, sample in sent.items():
+        found = outcomes[submission_id]
+        assert found["state"] == "scored", (sample.name, found["failure"])
+        assert found["context"] == {"author": "<b>user-7</b>"}
+        verdict = found["verdict"]
+        assert 0 <= verdict["score"] <= 1
+        assert verdict["reasons"] or verdict["band"] == "clear"
+        assert bool(verdict["faces"]) == (sample.kind != "no face"), (sample.name, verdict)
+
+    with Visitor(installation.address) as visitor:
+        visitor.log_in(EMAIL, PASSWORD)
+        flag = visitor.claim_next()
+        assert flag is not None
+        visitor.decide(flag, "fake", "seen it before")
+
+    inbox = platform.inbox
+    assert inbox.wait_for(lambda box: bool(box.of_type("flag.decided")), PATIENCE)
+    assert inbox.wait_for(lambda box: len(box.of_type("submission.scored")) == len(sent), PATIENCE)
+    (decided,) = inbox.of_type("flag.decided")
+    assert decided["data"]["id"] == flag
+    assert decided["data"]["decision"]["answer"] == "fake"
+    assert "@" not in str(decided["data"]["decision"]["moderator"])
+    assert {event["data"]["id"] for event in inbox.of_type("submission.scored")} == set(sent)
+    assert inbox.forged == 0
+    actions = [
+        row.action for row in installation.rows("SELECT action FROM audit WHERE subject = :flag ORDER BY id", flag=flag)
+    ]
+    assert any("claim" in action for action in actions)
+    assert any("decided" in action for action in actions)
+
+
+def test_bad_files_are_refused_or_fail_with_a_reason(platform: Platform) -> None:
+    portrait = next(sample.content for sample in samples.all_kinds() if sample.name == "portrait.jpg")
+    bad = {
+        "empty.jpg": b"",
+        "words.jpg": b"this is no picture\n" * 100,
+        "torn.jpg": portrait[:20_000],
+        "page.png": b"<html><body>hello</body></html>",
+        "head.gif": b"GIF89a\x01\x00",
+    }
+    for name, content in bad.items():
+        answer = platform.submit(Sample(name, "bad", content))
+        if answer.status_code == 202:
+            outcome = platform.outcome(answer.json()["id"])
+            assert outcome["state"] == "failed", name
+            assert outcome["failure"]["slug"]
+            assert outcome["verdict"] is None
+        else:
+            assert answer.status_code in (413, 415, 422), (name, answer.text)
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert answer.json()["type"]
+
+
+def test_the_same_bytes_are_not_scored_twice(installation: Installation, platform: Platform) -> None:
+    (sample,) = samples.distinct(1, seed=77)
+    first, second = platform.accepted(sample), None
+    outcome = platform.outcome(first)
+    second = platform.outcome(platform.accepted(sample))
+    assert second["verdict"] == outcome["verdict"]
+    assert_once(installation, platform, [first, second["id"]])
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["its scoring process", "the whole worker"])
+def test_nothing_is_lost_or_done_twice_when_a_worker_is_killed(
+    installation: Installation, platform: Platform, whole: bool
+) -> None:
+    sent = [platform.accepted(sample) for sample in samples.distinct(40, seed=1000 + whole)]
+    eventually(lambda: killed_in_mid_batch(installation, platform, whole))
+    assert_all_scored(platform, sent)
+    assert_once(installation, platform, sent)
+    again = installation.rows("SELECT id FROM submissions WHERE platform_id = :id AND attempts > 1", id=platform.id)
+    assert again, "no submission was taken back from the dead"
+
+
+def killed_in_mid_batch(installation: Installation, platform: Platform, whole: bool) -> bool:
+    """Kills the worker when it holds submissions; True when they were still unrecorded after its death."""
+    held = "SELECT id FROM submissions WHERE platform_id = :id AND state = 'scoring'"
+    if not installation.rows(held, id=platform.id):
+        return False
+    parent = installation.child("worker-1")
+    victims = parent.children(recursive=True)
+    if whole:
+        os.killpg(parent.pid, signal.SIGKILL)
+    else:
+        assert victims, "the worker scores in a process of its own"
+        for victim in victims:
+            victim.kill()
+    return bool(installation.rows(held, id=platform.id))
+
+
+def test_nothing_is_lost_when_redis_is_killed_and_comes_back_empty(
+    installation: Installation, platform: Platform
+) -> None:
+    pictures = samples.distinct(30, seed=2000)
+    sent = [platform.accepted(sample) for sample in islice(pictures, 15)]
+    before = installation.child("redis")
+    before.kill()
+    sent += [platform.accepted(sample) for sample in pictures]
+    eventually(lambda: installation.child("redis").pid != before.pid)
+    assert_all_scored(platform, sent)
+    assert_once(installation, platform, sent)
+
+
+def assert_all_scored(platform: Platform, sent: list[str]) -> None:
+    outcomes = [platform.outcome(submission_id) for submission_id in sent]
+    assert [(found["state"], found["failure"]) for found in outcomes] == [("scored", None)] * len(sent)
+
+
+def assert_once(installation: Installation, platform: Platform, sent: list[str]) -> None:
+    """One verdict a media and release, one delivery a submission, and each webhook came."""
+    twice = installation.rows(
+        "SELECT media_sha256 FROM verdicts GROUP BY media_sha256, detector_name, detector_version HAVING count(*) > 1"
+    )
+    assert twice == []
+    told = installation.rows(
+        "SELECT submission_id, count(*) AS times FROM deliveries WHERE platform_id = :id "
+        "AND event = 'submission.scored' GROUP BY submission_id",
+        id=platform.id,
+    )
+    assert {row.submission_id: row.times for row in told} == dict.fromkeys(sent, 1)
+    assert platform.inbox.wait_for(
+        lambda box: {event["data"]["id"] for event in box.of_type("submission.scored")} == set(sent), PATIENCE
+    )
