@@ -48,7 +48,7 @@ def resolve(url: str, *, allowed_networks: Collection[str] = (), resolver: Resol
         resolver: gives the addresses of a host and port; the system's by default. It may raise OSError.
 
     Raises:
-        ForbiddenAddress: for a URL that is malformed, carries credentials, resolves to nothing, or to where we do not send.
+        ForbiddenAddress: for a URL that is malformed, carries credentials, resolves to nothing, or leads astray.
     """
     parts = _split(url)
     host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]

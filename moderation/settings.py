@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     log_format: str = Field("json", pattern="^(json|console)$")
     log_level: str = "INFO"
     upkeep_seconds: float = Field(5, gt=0, description="how often upkeep looks at the ledger")
+    worker_metrics_port: int | None = Field(None, ge=1, le=65535, description="where a worker serves /metrics")
+    progress: Path | None = Field(None, description="a file that a living worker touches, for liveness probes")
 
     @field_validator("allowed_networks", mode="before")
     @classmethod

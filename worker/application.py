@@ -1,0 +1,146 @@
+"""The workers' Celery application: its tasks, shells over plain functions, and the collaborators they share.
+
+Settings that producers and workers must agree on, and their reasons, are in `moderation.queue`. Nothing here is made
+before a task needs it: connections, ONNX sessions and CUDA do not survive a fork.
+"""
+
+import mmap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from model.detector import Detector
+from moderation import blobs, database, deliveries, detectors, logs, queue, submissions
+from moderation.settings import Settings
+from worker import delivering, progress, scoring, upkeep
+from worker.scoring import Bench
+
+SCORING_SECONDS = 30.0  # then the order ends and is rung for again, so that lanes are looked at in their order
+DELIVERING_SECONDS = 10.0  # short: it shares its processes with upkeep
+
+log = logs.get(__name__)
+
+
+class Stopping:
+    """A mark that a parent sets and its forked children see; one byte of shared memory, so no lock can be left held."""
+
+    def __init__(self) -> None:
+        self._byte = mmap.mmap(-1, 1)
+
+    def set(self, **_: object) -> None:
+        """Asks the children to end after what they are doing."""
+        self._byte[0] = 1
+
+    def __call__(self) -> bool:
+        return self._byte[0] == 1
+
+
+class Workplace:
+    """What the tasks of one process work with; each thing is made at its first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.app = queue.application(settings.redis_url)
+        self.is_stopping = Stopping()
+        self.ledger = cache(self._ledger)
+        self.blobs = cache(lambda: blobs.connect(settings.media))
+        self.bench = cache(self._bench)
+
+    def _ledger(self) -> sessionmaker[Session]:
+        return database.sessions(database.connect(self.settings.database_url, pool=delivering.SENDERS))
+
+    def _bench(self) -> Bench:
+        """Loads the detector and tells the ledger that this release serves."""
+        settings, started = self.settings, time.perf_counter()
+        detector = Detector.load(
+            settings.detector, settings.device, settings.face_model, max_pixels=settings.max_pixels
+        )
+        bench = Bench(self.ledger(), self.blobs(), detector, settings.batch, settings.lease_seconds)
+        with bench.ledger.begin() as session:
+            detectors.started(session, *bench.release)
+        name, version = bench.release
+        log.info("detector_started", name=name, version=version, seconds=round(time.perf_counter() - started, 2))
+        return bench
+
+
+def application(settings: Settings) -> Workplace:
+    """Returns a workplace whose Celery application knows all tasks."""
+    place = Workplace(settings)
+    place.app.conf.update(
+        # Orders carry no rows, so one that is read twice costs nothing, while a child that is killed because Redis was
+        # away for a moment costs its batch an attempt.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_max_retries=None,  # Redis may be away for longer than a hundred tries
+    )
+    place.app.task(name=queue.TASK_SCORE)(lambda: score(place))
+    place.app.task(name=queue.TASK_DELIVER)(lambda: deliver(place))
+    place.app.task(name=queue.TASK_UPKEEP)(lambda: keep_up(place))
+    # An order for upkeep that nobody read in time is worth nothing: the next one does the same.
+    place.app.conf.beat_schedule = {
+        "upkeep": {
+            "task": queue.TASK_UPKEEP,
+            "schedule": settings.upkeep_seconds,
+            "options": {"queue": queue.UPKEEP, "expires": settings.upkeep_seconds},
+        }
+    }
+    return place
+
+
+@contextmanager
+def _measured(task: str) -> Iterator[None]:
+    with progress.seconds.labels(task).time():
+        yield
+    progress.finished.labels(task).set_to_current_time()
+
+
+def score(place: Workplace) -> None:
+    """Scores for a while, and orders more of it if work is left."""
+    with _measured("score"):
+        bench = place.bench()
+        report = scoring.run(
+            bench,
+            budget_seconds=SCORING_SECONDS,
+            is_stopping=place.is_stopping,
+            after_batch=lambda: queue.ring_deliveries(place.app),
+        )
+        if report.world_is_down:
+            return  # upkeep rings when it is up again
+        with bench.ledger.begin() as session:
+            waiting = submissions.waiting(session)
+        if waiting:
+            queue.ring_scoring(place.app, min(waiting), place.settings.lane_orders)
+
+
+def deliver(place: Workplace) -> None:
+    """Sends webhooks for a while, and orders more of it if some are left."""
+    settings = place.settings
+    with _measured("deliver"):
+        sent = delivering.run(
+            place.ledger(),
+            timeout=settings.delivery_timeout,
+            allowed_networks=settings.allowed_networks,
+            budget_seconds=DELIVERING_SECONDS,
+            is_stopping=place.is_stopping,
+        )
+        with place.ledger().begin() as session:
+            due = deliveries.due(session)
+        if sent and due:  # due but not sent: enough is on its way to that receiver already
+            queue.ring_deliveries(place.app)
+
+
+def keep_up(place: Workplace) -> None:
+    """Does the chores of the ledger once."""
+    settings = place.settings
+    with _measured("upkeep"):
+        upkeep.run(
+            place.ledger(),
+            place.blobs(),
+            place.app,
+            max_attempts=settings.max_attempts,
+            lane_orders=settings.lane_orders,
+            ephemeral_seconds=settings.ephemeral_seconds,
+            idempotency_hours=settings.idempotency_hours,
+        )

@@ -1,0 +1,69 @@
+"""Starts the worker processes: `worker` scores, one a device; `upkeep` looks after the ledger and sends webhooks.
+
+Both fork children that do the work (prefork), because only then can a task that exceeds its time be ended. `upkeep`
+embeds Celery beat and has two children, so that a slow receiver does not hold up the chores.
+"""
+
+from celery import signals
+
+from model import releases
+from model.errors import ReleaseError
+from moderation import logs, queue
+from moderation.errors import BadSettings
+from moderation.settings import Settings
+from worker import progress
+from worker.application import Workplace, application
+
+log = logs.get(__name__)
+
+
+def worker(settings: Settings) -> None:
+    """Scores what waits until told to stop, then exits.
+
+    Raises:
+        BadSettings: when there is no usable detector release.
+    """
+    try:
+        releases.read(settings.detector)
+    except ReleaseError as error:  # said once, here, instead of by every child that is started
+        raise BadSettings(f"the detector cannot be used: {error}") from error
+    place = application(settings)
+
+    def warm(**_: object) -> None:
+        try:
+            place.bench()
+        except Exception:  # the database may not be up yet: the first order tries again, and raises
+            log.exception("detector_not_started")
+
+    signals.worker_process_init.connect(warm, weak=False)
+    _work(place, "worker", queue.LANES, children=1)
+
+
+def upkeep(settings: Settings) -> None:
+    """Keeps the ledger and sends webhooks until told to stop, then exits. Beat is in here: run exactly one."""
+    _work(application(settings), "upkeep", (queue.UPKEEP, queue.DELIVERIES), children=2, beat=True)
+
+
+def _work(place: Workplace, role: str, queues: tuple[str, ...], *, children: int, beat: bool = False) -> None:
+    settings = place.settings
+    logs.configure(settings.log_format, settings.log_level, process=role)
+    progress.prepare()
+    if settings.worker_metrics_port:
+        progress.serve(settings.worker_metrics_port)
+    # Connecting to this signal is how Celery is told to leave logging to us.
+    signals.setup_logging.connect(lambda **_: None, weak=False)
+    signals.heartbeat_sent.connect(lambda **_: progress.touch(settings.progress), weak=False)
+    signals.worker_shutting_down.connect(place.is_stopping.set, weak=False)
+    signals.worker_process_shutdown.connect(lambda pid, **_: progress.bury(pid), weak=False)
+    celery_worker = place.app.Worker(
+        hostname=f"{role}@%h",
+        queues=list(queues),
+        concurrency=children,
+        beat=beat,
+        scheduler="celery.beat:Scheduler",  # in memory: an interval needs no file to remember it
+        without_gossip=True,  # workers have nothing to tell each other
+        without_mingle=True,
+        quiet=True,
+    )
+    celery_worker.start()
+    raise SystemExit(celery_worker.exitcode)

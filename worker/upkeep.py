@@ -1,0 +1,60 @@
+"""Upkeep: looks at the ledger now and then, so that nothing accepted is lost with a worker, an order or Redis.
+
+Each chore is alone: one that fails is logged, and the others are done all the same.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from celery import Celery
+from sqlalchemy.orm import Session, sessionmaker
+
+from moderation import deliveries, logs, queue, retention, submissions
+from moderation.blobs import Blobs
+
+log = logs.get(__name__)
+
+
+def run(
+    ledger: sessionmaker[Session],
+    blobs: Blobs,
+    app: Celery,
+    *,
+    max_attempts: int,
+    lane_orders: int,
+    ephemeral_seconds: float,
+    idempotency_hours: float,
+) -> dict[str, object]:
+    """Does every chore once; returns what each of them found, None for those that failed.
+
+    Args:
+        max_attempts: after which a submission whose lease expired fails.
+        ephemeral_seconds: age at which an upload from /try that nobody waited for is erased.
+        idempotency_hours: age at which an Idempotency-Key is forgotten.
+    """
+    chores: dict[str, Callable[[Session], object]] = {
+        "taken_back": partial(submissions.take_back, max_attempts=max_attempts),
+        "erased": lambda session: retention.erase_ephemeral(session, blobs, ephemeral_seconds),
+        "forgotten": lambda session: retention.forget_keys(session, idempotency_hours),
+        "waiting": submissions.waiting,
+        "due": deliveries.due,
+    }
+    found = {name: _alone(ledger, name, chore) for name, chore in chores.items()}
+    waiting = found["waiting"]
+    if isinstance(waiting, dict):
+        for priority in sorted(waiting):
+            queue.ring_scoring(app, priority, lane_orders)
+    if found["due"]:
+        queue.ring_deliveries(app)
+    if found["taken_back"] not in (None, (0, 0)) or found["erased"]:
+        log.info("upkeep", **found)
+    return found
+
+
+def _alone(ledger: sessionmaker[Session], name: str, chore: Callable[[Session], object]) -> object:
+    try:
+        with ledger.begin() as session:
+            return chore(session)
+    except Exception:
+        log.exception("chore_failed", chore=name)
+        return None
