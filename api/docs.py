@@ -3,10 +3,12 @@
 Also a page for each problem, since a problem's `type` is an address.
 """
 
+import re
 from typing import Any, NamedTuple, cast
 
 from apiflask import APIFlask
 from flask import Blueprint, current_app, render_template
+from markupsafe import Markup, escape
 from werkzeug.exceptions import NotFound
 
 from api import errors
@@ -36,6 +38,12 @@ class Operation(NamedTuple):
     operation: Schema
     fields: list[Field]
     body: str
+
+
+@blueprint.app_template_filter("marked")
+def mark(text: str) -> Markup:
+    """Returns ``text`` as HTML, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before it is marked
 
 
 @blueprint.get("/docs")

@@ -5,6 +5,7 @@ PostgreSQL can store neither NUL nor half a surrogate pair, so text with one of 
 
 import json
 import math
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -56,9 +57,17 @@ def _context(sent: object) -> object:
     return value
 
 
+def _time(sent: object) -> object:
+    """Lets nothing but a written time through: pydantic would also take a number of seconds."""
+    if isinstance(sent, str) and not re.match(r"\d{4}-\d\d-\d\dT", sent):
+        raise ValueError("must be an RFC 3339 time, such as 2026-11-21T08:00:00Z")
+    return sent
+
+
 Storable = AfterValidator(_storable)
 ExternalId = Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"), Storable]
-Url = Annotated[str, Field(min_length=1, max_length=2048), Storable]
+Url = Annotated[str, Field(min_length=1, max_length=2048, json_schema_extra={"format": "uri"}), Storable]
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 Context = Annotated[dict[str, Any], BeforeValidator(_context)]
 
 
@@ -81,7 +90,8 @@ class IdempotencyHeader(BaseModel):
     """Makes a POST safe to repeat for 24 hours."""
 
     model_config = ConfigDict(validate_by_name=True)
-    idempotency_key: str | None = Field(None, alias="Idempotency-Key", max_length=255, pattern=r"^[!-~]+$")
+    idempotency_key: str | None = Field(None, alias="Idempotency-Key", max_length=255, pattern=r"^[!-~]+$",
+                                        description="the same key and request within 24 hours make one submission")
 
 
 class Wait(Strict):
@@ -95,7 +105,7 @@ class SubmissionFilter(Strict):
 
     state: State | None = None
     external_id: ExternalId | None = None
-    since: AwareDatetime | None = Field(None, description="received at or after; RFC 3339 with an offset")
+    since: Time | None = Field(None, description="received at or after; RFC 3339 with an offset")
     limit: int = Field(50, ge=1, le=100)
     cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before")
 

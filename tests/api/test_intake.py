@@ -83,7 +83,8 @@ def test_the_list_is_narrowed_by_state_name_and_time(caller: Caller, score: Call
 @pytest.mark.parametrize(
     "query",
     [{"cursor": "tampered"}, {"cursor": "WyJub3QgYSB0aW1lIiwgInN1YiJd"}, {"limit": "0"}, {"limit": "101"},
-     {"state": "happy"}, {"since": "yesterday"}, {"since": "2026-11-21T10:00:00"}, {"external_id": "a\0b"},
+     {"state": "happy"}, {"since": "yesterday"}, {"since": "1700000000"}, {"since": "2026-11-21T10:00:00"},
+     {"external_id": "a\0b"},
      {"sate": "scored"}, {"cursor": "WyIyMDI2LTExLTIxVDAwOjAwOjAwKzAwOjAwIiwgIlx1ZDgwMCJd"}],
 )
 def test_a_list_that_cannot_be_meant_is_refused(caller: Caller, query: dict[str, str]) -> None:
