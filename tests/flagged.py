@@ -28,8 +28,8 @@ def finding(size: tuple[int, int], score: float = 0.91, band: str = "fake", **fi
     """What a detector would say: one face in the middle unless ``faces`` are given."""
     width, height = size
     box = [width * 0.3, height * 0.2, width * 0.3, height * 0.5]
-    quality = {"sharpness": 0.71, "brightness": 0.55}
-    told = {"reasons": [], "faces": [{"box": box, "score": score, "quality": quality}], "ms": 34.2} | fields
+    quality = {"size_px": height * 0.5, "sharpness": 214.37, "confidence": 0.982}
+    told = {"reasons": [], "faces": [{"box": box, "score": score, "quality": quality, "frame": 0}], "ms": 34.2} | fields
     return Finding(score=score, band=band, width=width, height=height, **told)
 
 

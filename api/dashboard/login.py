@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from flask import Flask, redirect, render_template, request, session, url_for
+from flask import Flask, Response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager, current_user, login_user, logout_user
 
 from api.collaborators import collaborators
-from api.dashboard.pages import blueprint, field, local_path
+from api.dashboard.pages import blueprint, failure, field, local_path
 from moderation import audit, people
 from moderation.errors import BadCredentials
 from moderation.settings import Settings
@@ -120,11 +120,24 @@ def throttle(app: Flask, settings: Settings) -> None:
         storage_uri=_storage(settings.redis_url),
         storage_options={"socket_connect_timeout": 1, "socket_timeout": 1},
         in_memory_fallback_enabled=True,
+        on_breach=_wait,
     )
     limited = partial(limiter.limit, settings.login_attempts, deduct_when=lambda response: response.status_code == 401)
     endpoint = f"{blueprint.name}.{enter.__name__}"
     view: Any = app.view_functions[endpoint]
     app.view_functions[endpoint] = limited()(limited(key_func=_account)(view))
+
+
+def _wait(limit: RequestLimit) -> Response:
+    """Returns the page that says so, and for how many seconds."""
+    page = failure(429)
+    page.headers["Retry-After"] = str(max(1, round(limit.reset_at - time.time())))
+    return page
+
+
+@blueprint.errorhandler(RateLimitExceeded)
+def _slowed(error: RateLimitExceeded) -> Any:
+    return error.get_response()  # the page that `_wait` made, which knows for how long
 
 
 def _account() -> str:

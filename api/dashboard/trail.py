@@ -38,4 +38,5 @@ def _mentioned(row: AuditRow) -> list[str]:
 
 def names(ledger: Session, ids: Iterable[str]) -> dict[str, str]:
     """Returns the addresses of those among ``ids`` that are people."""
-    return dict(ledger.execute(select(Person.id, Person.email).where(Person.id.in_(set(ids)))).tuples().all())
+    found = ledger.scalars(select(Person).where(Person.id.in_(set(ids))))
+    return {person.id: person.email for person in found}

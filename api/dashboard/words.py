@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from api.dashboard.pages import blueprint
 
 REASONS = {
+    "manipulated_face": "Looks most like a manipulated face: swapped, morphed or altered",
+    "synthetic_image": "Looks most like an image made by a generator as a whole",
     "no_face": "No face was found, so there is nothing to judge",
     "face_too_small": "The face is too small to judge",
     "low_quality": "The image is too blurred or too compressed to judge",
@@ -16,6 +18,7 @@ FAILURES = {
     "torn-file": "The file is incomplete or damaged",
     "unsupported-media-type": "The file is not an image in an accepted format",
 }
+QUALITIES = {"sharpness": "sharpness", "confidence": "face finder"}  # `size_px` repeats the box
 BANDS = {"fake": "Fake", "review": "Review", "inconclusive": "Inconclusive", "clear": "Clear"}
 ACTIONS = {
     "flag.claimed": "claimed it",
@@ -32,6 +35,12 @@ def reason(slug: str) -> str:
     """Returns a reason as a sentence; one that is not known here keeps its own words."""
     known = REASONS.get(slug) or FAILURES.get(slug)
     return known or str(slug).replace("_", " ").replace("-", " ").capitalize()
+
+
+@blueprint.app_template_filter()
+def qualities(measured: dict[str, float]) -> dict[str, float]:
+    """Returns those of a face's measurements that tell a person something, under the words they know."""
+    return {QUALITIES.get(name, name.replace("_", " ")): value for name, value in measured.items() if name != "size_px"}
 
 
 @blueprint.app_template_filter()
