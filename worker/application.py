@@ -75,9 +75,19 @@ def application(settings: Settings) -> Workplace:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_max_retries=None,  # Redis may be away for longer than a hundred tries
     )
-    place.app.task(name=queue.TASK_SCORE)(lambda: score(place))
-    place.app.task(name=queue.TASK_DELIVER)(lambda: deliver(place))
-    place.app.task(name=queue.TASK_UPKEEP)(lambda: keep_up(place))
+
+    @place.app.task(name=queue.TASK_SCORE)
+    def score_() -> None:
+        score(place)
+
+    @place.app.task(name=queue.TASK_DELIVER)
+    def deliver_() -> None:
+        deliver(place)
+
+    @place.app.task(name=queue.TASK_UPKEEP)
+    def keep_up_() -> None:
+        keep_up(place)
+
     # An order for upkeep that nobody read in time is worth nothing: the next one does the same.
     place.app.conf.beat_schedule = {
         "upkeep": {

@@ -45,6 +45,7 @@ def post(target: Target, body: str, headers: Mapping[str, str], *, timeout: floa
         with _connected(target, until) as connection:
             connection.request("POST", _path(target.url), body.encode(), {"Host": _host(target), **headers})
             response = connection.getresponse()
+            _left(until)  # headers that the watchdog cut short look like the end of headers
         return _read(response)
     except (OSError, http.client.HTTPException) as error:
         late = isinstance(error, TimeoutError) or time.monotonic() >= until
@@ -73,7 +74,7 @@ def _connected(target: Target, until: float) -> Iterator[http.client.HTTPConnect
 
 def _shut(stream: socket.socket) -> None:
     with suppress(OSError):  # closed in the meantime
-        stream.shutdown(socket.SHUT_RDWR)
+        socket.socket.shutdown(stream, socket.SHUT_RDWR)  # of TLS too: only below it is another thread safe
 
 
 def _left(until: float) -> float:
