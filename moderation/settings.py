@@ -42,7 +42,6 @@ class Settings(BaseSettings):
     max_bytes: int = Field(200 * MEGABYTE, ge=1)
     max_pixels: int = Field(100_000_000, ge=1, description="width times height of one frame")
     max_frames: int = Field(2_000, ge=1, description="frames of an animated image")
-    max_context_bytes: int = Field(16 * 1024, ge=2)
 
     # the ledger
     lease_seconds: float = Field(120, gt=0, description="how long a worker may hold what it claimed, without renewing")

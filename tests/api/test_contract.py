@@ -9,7 +9,6 @@ from openapi_spec_validator import validate
 
 from api import docs, schemas
 from moderation import tables
-from moderation.settings import Settings
 from tests.api.conftest import Caller
 
 
@@ -55,10 +54,6 @@ def test_the_words_of_the_contract_are_the_words_of_the_ledger() -> None:
     assert get_args(schemas.State) == tables.STATES
     assert get_args(schemas.Band) == tables.BANDS
     assert get_args(schemas.Event) == tables.EVENTS
-
-
-def test_the_limit_of_the_context_is_the_limit_of_the_settings() -> None:
-    assert Settings.model_fields["max_context_bytes"].default == schemas.CONTEXT_BYTES
 
 
 def test_the_page_shows_every_call_and_loads_nothing_from_elsewhere(app: APIFlask, caller: Caller) -> None:
