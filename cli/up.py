@@ -19,6 +19,8 @@ from cli.supervisor import Service, Supervisor
 from moderation import settings as configuration
 from moderation.errors import BadSettings, Conflict
 
+GRACE_SECONDS = 45  # longer than a worker takes to finish its batch, see worker_soft_shutdown_timeout
+
 
 @click.command()
 @click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="Scoring processes.")
@@ -65,7 +67,7 @@ def _start(
         status.update("preparing the database and the place for media")
         _prepare(environment)
         status.update("starting the API and the workers")
-        supervisor.start(*_processes(environment, workers))
+        supervisor.start(*_processes(home, environment, workers))
     address = _address(environment)
     commands = "unmask" if given.home == Path(".unmask") else f"UNMASK_HOME={given.home} unmask"
     click.echo(
@@ -100,19 +102,26 @@ def _engines(given: Given, home: Home, kept: Secrets) -> list[Service]:
     return wanted
 
 
-def _processes(environment: dict[str, str], workers: int) -> list[Service]:
-    """Returns our own processes; the web is ready when it says so, the others when they run."""
-
-    def run(name: str, verb: str) -> Program:
-        # longer than a worker takes to finish its batch, see worker_soft_shutdown_timeout
-        return Program(name, (sys.executable, "-P", "-m", "cli.main", verb), environment, grace_seconds=45)
-
+def _processes(home: Home, environment: dict[str, str], workers: int) -> list[Service]:
+    """Returns our own processes: the web is ready when it says so, the others when their first heartbeat has come."""
     address = _address(environment)
+    api = Program("api", _verb("api"), environment, grace_seconds=GRACE_SECONDS)
+    names = {f"worker-{number}": "worker" for number in range(1, workers + 1)} | {"upkeep": "upkeep"}
     return [
-        Service(run("api", "api"), lambda: answers(f"{address}/readyz")),
-        *(Service(run(f"worker-{number}", "worker")) for number in range(1, workers + 1)),
-        Service(run("upkeep", "upkeep")),
+        Service(api, lambda: answers(f"{address}/readyz")),
+        *(_beating(name, verb, home, environment) for name, verb in names.items()),
     ]
+
+
+def _beating(name: str, verb: str, home: Home, environment: dict[str, str]) -> Service:
+    heartbeat = home.logs / f"{name}.heartbeat"
+    heartbeat.unlink(missing_ok=True)
+    settings = environment | {"UNMASK_PROGRESS": str(heartbeat)}
+    return Service(Program(name, _verb(verb), settings, grace_seconds=GRACE_SECONDS), heartbeat.exists)
+
+
+def _verb(verb: str) -> tuple[str, ...]:
+    return sys.executable, "-P", "-m", "cli.main", verb
 
 
 def _prepare(environment: dict[str, str]) -> None:
