@@ -70,7 +70,9 @@ def test_a_long_queue_has_pages(mo: Browser, flag: MakeFlag, monkeypatch: pytest
     assert listed(mo.get("/queue?band=fake&page=2").text) == ids[2:]
 
 
-@pytest.mark.parametrize("query", ["page=-1", "page=x", "page=99999999999999999999", "band=x'--", "sort=;", "platform=%00", "mine=maybe"])
+@pytest.mark.parametrize(
+    "query", ["page=-1", "page=x", "page=99999999999999999999", "band=x'--", "sort=;", "platform=%00", "mine=maybe"]
+)
 def test_a_query_that_makes_no_sense_is_no_error(mo: Browser, flag: MakeFlag, query: str) -> None:
     flag()
     assert mo.get(f"/queue?{query}").status_code == 200
@@ -107,6 +109,8 @@ def test_the_audit_trail_is_for_leads(mo: Browser, lea: Browser, flag: MakeFlag,
     assert lea.get("/audit?before=99999999999999999999&subject=%00").status_code == 200
 
 
-def test_words_of_other_peoples_making_are_shown_as_they_are(Session: Callable[[], OrmSession], mo: Browser, flag: MakeFlag) -> None:
+def test_words_of_other_peoples_making_are_shown_as_they_are(
+    Session: Callable[[], OrmSession], mo: Browser, flag: MakeFlag
+) -> None:
     flag(reasons=["lips_out_of_step"])
     assert "Lips out of step" in mo.get("/queue").text

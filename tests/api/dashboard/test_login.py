@@ -122,10 +122,21 @@ def test_logins_work_and_are_counted_while_redis_is_away(settings: Settings, Ses
     assert [browser.log_in("ann@example.org", "guess").status_code for _ in range(4)] == [401] * 3 + [429]
 
 
-@pytest.mark.parametrize("elsewhere", [
-    "https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)",
-    "/\t/evil.example", "/queue\r\nX-Header: 1", "evil", "", "///evil.example",
-])
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "javascript:alert(1)",
+        "/\t/evil.example",
+        "/queue\r\nX-Header: 1",
+        "evil",
+        "",
+        "///evil.example",
+    ],
+)
 def test_a_login_never_leads_elsewhere(stranger: Browser, elsewhere: str) -> None:
     assert stranger.log_in("ann@example.org", next=elsewhere).headers["Location"] == "/queue"
 
@@ -134,7 +145,10 @@ def test_a_login_leads_back_to_where_one_was_going(stranger: Browser) -> None:
     sent = stranger.get("/queue?band=fake&sort=age").headers["Location"]
     form = stranger.get(sent).text
     assert 'name="next" value="/queue?band=fake&amp;sort=age"' in form
-    assert stranger.log_in("ann@example.org", next="/queue?band=fake&sort=age").headers["Location"] == "/queue?band=fake&sort=age"
+    assert (
+        stranger.log_in("ann@example.org", next="/queue?band=fake&sort=age").headers["Location"]
+        == "/queue?band=fake&sort=age"
+    )
 
 
 def test_only_a_path_on_this_site_counts_as_one(app: Flask) -> None:
@@ -144,11 +158,19 @@ def test_only_a_path_on_this_site_counts_as_one(app: Flask) -> None:
         assert local_path(None) == "/queue"
 
 
-@pytest.mark.parametrize(("public_url", "secure"), [("https://unmask.example", True), ("http://localhost:8000", False), (None, False)])
-def test_the_cookie_is_for_this_site_alone(app: APIFlask, settings: Settings, public_url: str | None, secure: bool) -> None:
+@pytest.mark.parametrize(
+    ("public_url", "secure"), [("https://unmask.example", True), ("http://localhost:8000", False), (None, False)]
+)
+def test_the_cookie_is_for_this_site_alone(
+    app: APIFlask, settings: Settings, public_url: str | None, secure: bool
+) -> None:
     given: Collaborators = app.extensions["unmask"]
-    other = application.create(settings.model_copy(update={"public_url": public_url}), session_factory=given.sessions,
-                               blobs=given.blobs, queue=given.queue)
+    other = application.create(
+        settings.model_copy(update={"public_url": public_url}),
+        session_factory=given.sessions,
+        blobs=given.blobs,
+        queue=given.queue,
+    )
     cookie = other.test_client().get("/login").headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie

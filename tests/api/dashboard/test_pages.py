@@ -12,11 +12,21 @@ from moderation import flags
 from tests.api.dashboard.conftest import Browser
 
 PAGES = ("/login", "/queue", "/try", "/audit", "/flags/{flag}", "/flags/flg_00000000000000000000000000")
-PRIVATE = ("/", "/queue", "/try", "/audit", "/flags/{flag}", "/try/sub_00000000000000000000000000", "/media/" + "0" * 64 + "/preview")
+PRIVATE = (
+    "/",
+    "/queue",
+    "/try",
+    "/audit",
+    "/flags/{flag}",
+    "/try/sub_00000000000000000000000000",
+    "/media/" + "0" * 64 + "/preview",
+)
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_page_has_a_strict_policy_and_nothing_inline(lea: Browser, stranger: Browser, flag: Callable[..., str], path: str) -> None:
+def test_every_page_has_a_strict_policy_and_nothing_inline(
+    lea: Browser, stranger: Browser, flag: Callable[..., str], path: str
+) -> None:
     visitor = stranger if path == "/login" else lea
     page = visitor.get(path.format(flag=flag()))
     policy = page.headers["Content-Security-Policy"]
@@ -37,7 +47,9 @@ def test_a_stranger_is_sent_to_log_in(stranger: Browser, flag: Callable[..., str
 
 
 @pytest.mark.parametrize("action", ["claim", "heartbeat", "release", "skip", "decision", "undo"])
-def test_a_stranger_changes_nothing(stranger: Browser, flag: Callable[..., str], actions: Callable[[str], list[str]], action: str) -> None:
+def test_a_stranger_changes_nothing(
+    stranger: Browser, flag: Callable[..., str], actions: Callable[[str], list[str]], action: str
+) -> None:
     flag_id = flag()
     assert stranger.post(f"/flags/{flag_id}/{action}", answer="fake").headers["Location"] == "/login"
     assert actions(flag_id) == []
@@ -49,7 +61,11 @@ def test_every_route_of_the_dashboard_is_private_unless_it_is_for_logging_in(app
     with app.test_request_context():
         adapter = app.url_map.bind("localhost")
         for rule in app.url_map.iter_rules():
-            if not rule.endpoint.startswith("dashboard.") or rule.endpoint in ("dashboard.login", "dashboard.enter", "dashboard.static"):
+            if not rule.endpoint.startswith("dashboard.") or rule.endpoint in (
+                "dashboard.login",
+                "dashboard.enter",
+                "dashboard.static",
+            ):
                 continue
             path = adapter.build(rule.endpoint, {name: known[name] for name in rule.arguments})
             for method in (rule.methods or set()) & {"GET", "POST"}:

@@ -61,7 +61,9 @@ def test_a_name_that_is_nobodys_is_not_found(mo: Browser, name: str) -> None:
     assert mo.get(f"/media/{name}/preview").status_code == 404
 
 
-def test_a_thumbnail_that_is_not_made_yet_is_drawn_as_missing(mo: Browser, flag: Callable[..., str], Session: Sessions) -> None:
+def test_a_thumbnail_that_is_not_made_yet_is_drawn_as_missing(
+    mo: Browser, flag: Callable[..., str], Session: Sessions
+) -> None:
     flag(drawn=False)
     with Session.begin() as session:
         sha256 = session.scalars(select(Media.sha256)).one()

@@ -223,12 +223,27 @@ def test_a_note_is_shown_as_text(mo: Browser, flag: MakeFlag) -> None:
 
 
 def test_the_evidence_is_on_the_page(mo: Browser, flag: MakeFlag, Session: Sessions) -> None:
-    two = [{"box": [10, 20, 60, 80], "score": score, "quality": {"sharpness": 12.345}, "frame": 0} for score in (0.93, 0.12)]
+    two = [
+        {"box": [10, 20, 60, 80], "score": score, "quality": {"sharpness": 12.345}, "frame": 0}
+        for score in (0.93, 0.12)
+    ]
     flag_id = flag(0.93, faces=two, reasons=["manipulated_face"], external_id="post-17", context={"author": "ann"})
     page = mo.get(f"/flags/{flag_id}").text
-    for told in ('viewBox="0 0 320 240"', '<rect x="10" y="20" width="60" height="80"', "0.93", "0.12", "60 × 80 px",
-                 "Looks most like a manipulated face", "unmask-mobilenet 1.0.0", "Chirper", "post-17", "ann", "JPEG",
-                 "12.3", "<meter"):
+    for told in (
+        'viewBox="0 0 320 240"',
+        '<rect x="10" y="20" width="60" height="80"',
+        "0.93",
+        "0.12",
+        "60 \u00d7 80 px",
+        "Looks most like a manipulated face",
+        "unmask-mobilenet 1.0.0",
+        "Chirper",
+        "post-17",
+        "ann",
+        "JPEG",
+        "12.3",
+        "<meter",
+    ):
         assert told in page, told
     with Session.begin() as session:
         assert session.scalar(select(Submission.media_sha256)) in page

@@ -30,11 +30,17 @@ def left(session_factory: Sessions, settings: Settings) -> tuple[int, int, int, 
     """How many submissions, media rows, verdicts and files there are."""
     with session_factory.begin() as session:
         rows = [session.scalar(select(func.count()).select_from(table)) or 0 for table in (Submission, Media, Verdict)]
-    files = [path for path in Path(settings.media.removeprefix("file://")).rglob("*") if path.is_file() and path.stat().st_size]
+    files = [
+        path
+        for path in Path(settings.media.removeprefix("file://")).rglob("*")
+        if path.is_file() and path.stat().st_size
+    ]
     return rows[0], rows[1], rows[2], len(files)
 
 
-def test_an_image_gets_its_answer_once_and_is_erased(mo: Browser, Session: Sessions, settings: Settings, orders: Celery) -> None:
+def test_an_image_gets_its_answer_once_and_is_erased(
+    mo: Browser, Session: Sessions, settings: Settings, orders: Celery
+) -> None:
     sent = mo.drop(flagged.picture())
     assert sent.status_code == 303
     address = sent.headers["Location"]
@@ -52,7 +58,9 @@ def test_an_image_gets_its_answer_once_and_is_erased(mo: Browser, Session: Sessi
     assert mo.get(address).status_code == 404
 
 
-def test_a_script_gets_the_address_and_then_a_piece_of_the_page(mo: Browser, Session: Sessions, settings: Settings) -> None:
+def test_a_script_gets_the_address_and_then_a_piece_of_the_page(
+    mo: Browser, Session: Sessions, settings: Settings
+) -> None:
     sent = mo.drop(flagged.picture(), headers=ASKS_AS_SCRIPT)
     assert sent.status_code == 202
     address = sent.get_json()["url"]
@@ -96,7 +104,9 @@ def test_bytes_that_a_platform_also_sent_survive(mo: Browser, flag: Callable[...
     assert "The submitted image" in page
 
 
-def test_an_image_that_cannot_be_scored_says_why_and_is_erased(mo: Browser, Session: Sessions, settings: Settings) -> None:
+def test_an_image_that_cannot_be_scored_says_why_and_is_erased(
+    mo: Browser, Session: Sessions, settings: Settings
+) -> None:
     address = mo.drop(flagged.picture()).headers["Location"]
     with Session.begin() as session:
         claim = submissions.claim(session, limit=1, lease_seconds=60)
@@ -108,11 +118,14 @@ def test_an_image_that_cannot_be_scored_says_why_and_is_erased(mo: Browser, Sess
     assert left(Session, settings) == (0, 0, 0, 0)
 
 
-@pytest.mark.parametrize(("body", "status", "slug"), [
-    (b"", 422, "empty-file"),
-    (b"just some words", 415, "unsupported-media-type"),
-    (b"\xff\xd8\xff\xe0 and then nothing", 422, "torn-file"),
-])
+@pytest.mark.parametrize(
+    ("body", "status", "slug"),
+    [
+        (b"", 422, "empty-file"),
+        (b"just some words", 415, "unsupported-media-type"),
+        (b"\xff\xd8\xff\xe0 and then nothing", 422, "torn-file"),
+    ],
+)
 def test_a_bad_file_is_refused_by_name(mo: Browser, body: bytes, status: int, slug: str) -> None:
     page = mo.drop(body)
     assert page.status_code == status
@@ -129,7 +142,9 @@ def test_no_file_at_all_is_refused(mo: Browser) -> None:
 def test_a_file_above_the_cap_is_refused_before_it_is_read(
     app: APIFlask, settings: Settings, mo: Browser, Session: Sessions, blobs: Blobs, orders: Celery
 ) -> None:
-    small = application.create(settings.model_copy(update={"max_bytes": 1000}), session_factory=Session, blobs=blobs, queue=orders)
+    small = application.create(
+        settings.model_copy(update={"max_bytes": 1000}), session_factory=Session, blobs=blobs, queue=orders
+    )
     browser = Browser(small.test_client())
     browser.log_in("mo@example.org")
     answer = browser.drop(b"\xff\xd8\xff" + bytes(200_000))
