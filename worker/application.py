@@ -76,15 +76,15 @@ def application(settings: Settings) -> Workplace:
         broker_connection_max_retries=None,  # Redis may be away for longer than a hundred tries
     )
 
-    @place.app.task(name=queue.TASK_SCORE)
+    @place.app.task(name=queue.TASK_SCORE)  # type: ignore[untyped-decorator]
     def score_() -> None:
         score(place)
 
-    @place.app.task(name=queue.TASK_DELIVER)
+    @place.app.task(name=queue.TASK_DELIVER)  # type: ignore[untyped-decorator]
     def deliver_() -> None:
         deliver(place)
 
-    @place.app.task(name=queue.TASK_UPKEEP)
+    @place.app.task(name=queue.TASK_UPKEEP)  # type: ignore[untyped-decorator]
     def keep_up_() -> None:
         keep_up(place)
 

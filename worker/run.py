@@ -4,6 +4,10 @@ Both fork children that do the work (prefork), because only then can a task that
 embeds Celery beat and has two children, so that a slow receiver does not hold up the chores.
 """
 
+import logging
+import os
+import socket
+
 from celery import signals
 
 from model import releases
@@ -13,6 +17,9 @@ from moderation.errors import BadSettings
 from moderation.settings import Settings
 from worker import progress
 from worker.application import Workplace, application
+
+# They say two lines for every order, however little it held; what a batch came to is one line of our own.
+CHATTER = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
 
 log = logs.get(__name__)
 
@@ -47,6 +54,8 @@ def upkeep(settings: Settings) -> None:
 def _work(place: Workplace, role: str, queues: tuple[str, ...], *, children: int, beat: bool = False) -> None:
     settings = place.settings
     logs.configure(settings.log_format, settings.log_level, process=role)
+    for name in CHATTER:
+        logging.getLogger(name).setLevel(logging.WARNING)
     progress.prepare()
     if settings.worker_metrics_port:
         progress.serve(settings.worker_metrics_port)
@@ -56,7 +65,7 @@ def _work(place: Workplace, role: str, queues: tuple[str, ...], *, children: int
     signals.worker_shutting_down.connect(place.is_stopping.set, weak=False)
     signals.worker_process_shutdown.connect(lambda pid, **_: progress.bury(pid), weak=False)
     celery_worker = place.app.Worker(
-        hostname=f"{role}@%h",
+        hostname=f"{role}-{os.getpid()}@{socket.gethostname()}",  # several may run on one machine
         queues=list(queues),
         concurrency=children,
         beat=beat,
