@@ -132,6 +132,8 @@ def failure(status: int, detail: str | None = None, slug: str | None = None) -> 
         told = {"status": status, "title": title, "advice": advice, "detail": detail, "slug": slug}
         response = make_response(render_template("dashboard/error.html", **told, **_request()))
     response.status_code = status
+    if status == 503:
+        response.headers["Retry-After"] = problems.RETRY_SECONDS
     return response
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from api.collaborators import collaborators
 from api.dashboard.pages import blueprint, wants_json
-from moderation import media, queue, retention, submissions
+from moderation import media, metrics, queue, retention, submissions
 from moderation.errors import BadMedia, NotFound
 from moderation.tables import FINAL_STATES, PRIORITIES, Submission
 
@@ -43,7 +43,9 @@ def send_trial() -> ResponseReturnValue:
     draft = submissions.Draft(person_id=current_user.id, priority=URGENT)
     with collaborators().sessions.begin() as ledger:
         row = submissions.submit(ledger, collaborators().blobs, draft, facts, stream)
-    if row.state == "waiting":
+    reused = row.state == "scored"
+    metrics.accepted.labels(PRIORITIES[URGENT], str(reused).lower()).inc()
+    if not reused:
         queue.ring_scoring(collaborators().queue, URGENT, settings.lane_orders)
     address = url_for(".answer", submission_id=row.id)
     return (jsonify(url=address), 202) if wants_json() else redirect(address, 303)

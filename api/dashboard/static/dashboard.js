@@ -60,7 +60,11 @@ for (const form of document.querySelectorAll("[data-submit-on-change]")) {
   form.addEventListener("change", () => form.requestSubmit());
 }
 
-for (const toast of document.querySelectorAll(".toast")) {
+// Screen readers announce what is added to a live region, not what a page came with.
+const toasts = document.querySelector(".toasts");
+setTimeout(() => toasts.replaceChildren(...toasts.children), 100);
+
+for (const toast of toasts.querySelectorAll(".toast")) {
   if (toast.dataset.decided) sessionStorage.removeItem(`note ${toast.dataset.decided}`);
   if (!toast.querySelector("button")) setTimeout(() => toast.remove(), 6000); // what can be pressed stays
 }
