@@ -22,6 +22,7 @@ from model.faces import FaceFinder
 from model.sources import Item
 
 SIDE = 224  # pixels
+_ARRAYS = ("views", "boxes", "landmarks")
 MARGIN = 1.4  # side of the view / longer side of the face's box
 
 
@@ -49,7 +50,7 @@ def open_or_build(
     if not (home / "album.json").exists():
         _build(home, items, finder, done)
     with_face = json.loads((home / "album.json").read_text())
-    arrays = {name: np.load(home / f"{name}.npy", mmap_mode="r") for name in ("views", "boxes", "landmarks")}
+    arrays = {name: np.load(home / f"{name}.npy", mmap_mode="r")[: len(with_face)] for name in _ARRAYS}
     chosen = [items[index] for index in with_face]
     return Album(chosen, arrays["views"], arrays["boxes"], arrays["landmarks"], len(items) - len(chosen))
 

@@ -19,10 +19,19 @@ def faced(portrait, encode):
 
 
 def test_one_answer_a_file_in_order(detector, portrait, landscape, encode):
-    files = [encode(portrait, "PNG"), b"", encode(landscape, "JPEG"), b"no image", encode(portrait.resize((300, 300)), "JPEG")]
+    files = [
+        encode(portrait, "PNG"),
+        b"",
+        encode(landscape, "JPEG"),
+        b"no image",
+        encode(portrait.resize((300, 300)), "JPEG"),
+    ]
     answers = detector.score(files)
     assert [type(answer) for answer in answers] == [Judgement, Failure, Judgement, Failure, Judgement]
-    assert [answer.slug for answer in answers if isinstance(answer, Failure)] == ["empty-file", "unsupported-media-type"]
+    assert [answer.slug for answer in answers if isinstance(answer, Failure)] == [
+        "empty-file",
+        "unsupported-media-type",
+    ]
     assert [answer.width for answer in answers if isinstance(answer, Judgement)] == [512, 320, 300]
 
 
@@ -83,7 +92,10 @@ def test_a_small_face_is_scored_but_inconclusive(detector, portrait, encode):
 
 
 def test_one_face_of_two_decides(detector, portrait, encode):
-    left, right = portrait.crop((60, 0, 400, 340)), portrait.crop((60, 0, 400, 340)).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    left, right = (
+        portrait.crop((60, 0, 400, 340)),
+        portrait.crop((60, 0, 400, 340)).transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    )
     pair = Image.new("RGB", (680, 340))
     pair.paste(left, (0, 0))
     pair.paste(right.resize((170, 170)).resize((340, 340)), (340, 0))

@@ -18,7 +18,7 @@ TURNS = {
     3: lambda upright: upright[::-1, ::-1],
     4: lambda upright: upright[::-1],
     5: lambda upright: upright.swapaxes(0, 1),
-    6: lambda upright: np.rot90(upright),
+    6: np.rot90,
     7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
     8: lambda upright: np.rot90(upright, -1),
 }
@@ -45,7 +45,9 @@ def header_of_png(width, height):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -149,7 +151,9 @@ def test_an_empty_file_is_called_empty():
     assert isinstance(refusal(b""), EmptyFile)
 
 
-@pytest.mark.parametrize("content", [b"hello", b"%PDF-1.7\n", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\0" * 4096, b"\0\0\0\x18ftypisom"])
+@pytest.mark.parametrize(
+    "content", [b"hello", b"%PDF-1.7\n", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\0" * 4096, b"\0\0\0\x18ftypisom"]
+)
 def test_what_is_no_image_is_unsupported(content):
     assert isinstance(refusal(content), UnsupportedMedia)
 
