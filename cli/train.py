@@ -48,6 +48,8 @@ MEMORY = {
 @click.option("--threads", type=click.IntRange(min=1), default=None, help="Threads of torch; all cores by default.")
 @click.option("--face-model", type=FILE, help="A YuNet ONNX file to cut training faces with instead of our locator.")
 @click.option("--cache", type=OUT, default=Path(".unmask/albums"), show_default=True, help="Where cut faces are kept.")
+@click.option("--face-pixels", type=int, default=64, show_default=True, help="Smaller faces are inconclusive.")
+@click.option("--sharpness", type=float, default=0.0, show_default=True, help="So are softer ones; 0 for no limit.")
 @click.option("--fresh", is_flag=True, help="Start over even where a checkpoint lies.")
 def train(
     images: Path,
@@ -67,6 +69,8 @@ def train(
     threads: int | None,
     face_model: Path | None,
     cache: Path,
+    face_pixels: int,
+    sharpness: float,
     fresh: bool,
 ) -> None:
     """Train a detector on DATA/SOURCE/{real,fake} and write a release, calibrated on the validation split.
@@ -76,7 +80,7 @@ def train(
     _tune_memory()
     import torch
 
-    from model import faces, networks, publishing, releases, sources, splits, training
+    from model import faces, publishing, releases, sources, splits, training
 
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
     torch.manual_seed(seed)
@@ -91,9 +95,8 @@ def train(
         resumed = checkpoint.exists() and not fresh
         run = training.resume(checkpoint, recipe) if resumed else training.start(recipe, backbone)
         _train(bar, run, album, synthetic, mates_of(mates), checkpoint)
-        average: networks.TwoHeads = run.average
         bar.add_task("writing the release", total=None)
-        release = publishing.write(out, version, average, recipe, divided[splits.TRAIN], releases.Limits())
+        release = publishing.write(out, version, run, divided, releases.Limits(face_pixels, sharpness))
         task = bar.add_task("calibrating", total=len(divided[splits.VALIDATION]))
         release = publishing.calibrate(release, divided[splits.VALIDATION], lambda count: bar.advance(task, count))
     click.echo(f"{out}: review from {release.thresholds.review:.3f}, fake from {release.thresholds.fake:.3f}")

@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,38 +19,38 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from model import backends, calibration, faces, releases
+from model import backends, calibration, faces, releases, splits
 from model.bands import Thresholds
 from model.detector import Detector, Judgement
 from model.errors import ReleaseError
 from model.networks import TwoHeads
 from model.releases import Limits, Preprocessing, Release
 from model.sources import Item
-from model.training import Recipe
+from model.training import Run
 
 AGREEMENT = 1e-3  # of logits, between the weights in torch and the graph in ONNX Runtime
 FAKE_BUDGET, REVIEW_BUDGET = 0.01, 0.10  # false-positive rates that the two thresholds promise on validation
 BATCH = 32  # files
 
 
-def write(
-    directory: Path, version: str, network: TwoHeads, recipe: Recipe, learnt: Sequence[Item], limits: Limits
-) -> Release:
-    """A release in `directory` with an identity calibration, complete but for `calibrate`. Raises ReleaseError when
-    graph and weights disagree.
+def write(directory: Path, version: str, run: Run, divided: Mapping[str, Sequence[Item]], limits: Limits) -> Release:
+    """A release of the run's average in `directory`, complete but for `calibrate`; `divided` are the splits it was
+    trained with. Raises ReleaseError when graph and weights disagree.
     """
+    network, recipe = run.average, run.recipe
     directory.mkdir(parents=True, exist_ok=True)
     rounded = {name: _rounded(tensor) for name, tensor in network.state_dict().items()}
     (directory / releases.WEIGHTS).write_bytes(save(rounded))
     network.load_state_dict(rounded)
     export(network.eval(), recipe.size, directory / releases.GRAPH)
-    releases.write_list(directory, learnt)
+    releases.write_list(directory, divided[splits.TRAIN])
     if faces.LOCATOR.exists():
         shutil.copyfile(faces.LOCATOR, directory / releases.FACES)
     steps = Preprocessing(recipe.size, recipe.margin, recipe.mean, recipe.std)
     release = Release(
-        directory, "unmask", version, recipe.backbone, steps, calibration.Calibration(), Thresholds(0.5, 0.5), limits
-    )
+        directory, "unmask", version, recipe.backbone, steps, calibration.Calibration(), Thresholds(0.5, 0.5), limits,
+        {"recipe": asdict(recipe), "steps_taken": run.step, "sources": _sources(divided)},
+    )  # fmt: skip
     releases.seal(release)
     release = releases.read(directory)
     if (gap := disagreement(release)) > AGREEMENT:
@@ -96,7 +96,12 @@ def calibrate(release: Release, items: Sequence[Item], scored: Callable[[int], o
     reals = fitted.apply(logits[labels == 0])
     fake = calibration.threshold(reals, FAKE_BUDGET)
     review = min(fake, calibration.threshold(reals, REVIEW_BUDGET))
-    releases.seal(replace(plain, calibration=fitted, thresholds=Thresholds(review, fake)))
+    promise = (
+        f"The thresholds keep false positives below {REVIEW_BUDGET:.0%} and {FAKE_BUDGET:.0%} of the {len(reals)} "
+        f"reals of the validation split, by a {calibration.CONFIDENCE:.0%} upper bound."
+    )
+    training = {**plain.training, "promise": promise}
+    releases.seal(replace(plain, calibration=fitted, thresholds=Thresholds(review, fake), training=training))
     return releases.read(release.directory)
 
 
@@ -115,6 +120,21 @@ def _file_logits(
     if {label for _, label in found} != {0, 1}:
         raise ReleaseError("calibration needs faces of both classes in the validation split")
     return np.array([logit for logit, _ in found]), np.array([label for _, label in found])
+
+
+def _sources(divided: Mapping[str, Sequence[Item]]) -> dict[str, dict[str, int | str]]:
+    """How many images of each source there were, and what they were for."""
+    names = sorted({item.source for items in divided.values() for item in items})
+    every = [item for items in divided.values() for item in items]
+    away = {item.source for item in divided[splits.UNSEEN]}
+    return {
+        name: {
+            "real": sum(item.source == name and not item.label for item in every),
+            "fake": sum(item.source == name and item.label for item in every),
+            "use": "held out" if name in away else "80 % training, 10 % validation, 10 % test, by group",
+        }
+        for name in names
+    }
 
 
 def _rounded(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """A detector release: one directory with everything that makes its scores what they are.
 
-`release.json` (preprocessing, calibration, thresholds, metrics, and the SHA-256 of every other file),
+`release.json` (preprocessing, calibration, thresholds, training, metrics, and the SHA-256 of every other file),
 `weights.safetensors`, `model.onnx`, `faces.onnx` (the face finder it was evaluated with), `training.csv.gz` (path and
 SHA-256 of each image it learnt from) and `card.md`. It refuses a directory whose files are not those it names.
 """
@@ -62,6 +62,7 @@ class Release:
     calibration: Calibration
     thresholds: Thresholds
     limits: Limits = Limits()
+    training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -113,6 +114,7 @@ def _release(directory: Path, said: Mapping[str, Any]) -> Release:
         calibration=Calibration(**said["calibration"]),
         thresholds=Thresholds(**said["thresholds"]),
         limits=Limits(**said["limits"]),
+        training=said.get("training", {}),
         metrics=said["metrics"],
         files=dict(said["files"]),
     )

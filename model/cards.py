@@ -1,0 +1,86 @@
+"""A release's card: what it is, what it learnt from, its figures and its limits, as a page beside the weights.
+
+Everything in it comes from the release's record and an evaluation's report. It refuses to sum up what differs from
+source to source in one flattering number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from model import releases, reporting
+from model.releases import Release
+
+_READING = """\
+*test* is the tenth of groups of each source that neither weights nor thresholds have seen; *unseen* are sources kept
+out of training altogether. One set of cuts for all: rates are given at 0.5, at review and at fake. Files that the
+detector calls inconclusive are counted in the last column and measured nowhere."""
+
+_LIMITS = """\
+- A score is a reason to look, never a proof: people decide what the detector cannot.
+- Calibration and thresholds were fitted on the validation split of the sources it learnt from, with as many fakes as
+  reals. They do not transfer by themselves: read the rows marked *unseen*, and set thresholds on your own traffic.
+- It knows the kinds of forgery it was shown. Newer generators, other face swaps, retouching and whole scenes without
+  a face are outside of what was measured.
+- A picture without a face is scored by the *synthetic* head alone, which never learnt from such pictures; that is
+  why the answer is always `inconclusive`. So is a face below {pixels} pixels{soft}.
+- Agreement across ages, skin tones and cameras was not measured: the sources carry no such labels that are fit for it.
+- The images it learnt from are for research; they are listed by name and SHA-256 and are not part of the release."""
+
+
+def write(release: Release, report: Mapping[str, Any], notes: str = "") -> Release:
+    """Put the report's figures into the record and `card.md` into the directory, and seal it again."""
+    told = replace(release, metrics=report["sets"])
+    (release.directory / releases.CARD).write_text(page(told, report, notes))
+    releases.seal(told)
+    return releases.read(release.directory)
+
+
+def page(release: Release, report: Mapping[str, Any], notes: str) -> str:
+    """The card in Markdown; `notes` are the author's own paragraphs, placed after the figures."""
+    soft = f" or softer than {release.limits.sharpness:g}" if release.limits.sharpness else ""
+    parts = [
+        f"# {release.name} {release.version}",
+        _what(release),
+        "## What it learnt from",
+        _learnt(release.training),
+        "## Calibration and thresholds",
+        _cuts(release),
+        "## Figures",
+        _READING,
+        reporting.table(report),
+        notes.strip(),
+        "## Limits",
+        _LIMITS.format(pixels=release.limits.face_pixels, soft=soft),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _what(release: Release) -> str:
+    steps = release.preprocessing
+    return (
+        f"Faces in images: 0 is real, 1 is fake, and a score is the calibrated probability of fake. Network: "
+        f"{release.backbone} with two heads, *manipulated* and *synthetic*, on crops of {steps.size} pixels at "
+        f"{steps.margin:g} times the face's box."
+    )
+
+
+def _cuts(release: Release) -> str:
+    fit, cuts = release.calibration, release.thresholds
+    return (
+        f"P(fake) = sigmoid(logit / {fit.temperature:.3f} {fit.bias:+.3f}). From {cuts.review:.3f} on a file goes "
+        f"before people (`review`), from {cuts.fake:.3f} on it is called `fake`. {release.training.get('promise', '')}"
+    ).strip()
+
+
+def _learnt(training: Mapping[str, Any]) -> str:
+    sources = training.get("sources", {})
+    rows = [
+        "| source | real | fake | use |",
+        "| --- | --- | --- | --- |",
+        *(f"| {name} | {row['real']} | {row['fake']} | {row['use']} |" for name, row in sources.items()),
+    ]
+    recipe = ", ".join(f"{name} {value}" for name, value in training.get("recipe", {}).items())
+    return "\n".join(rows) + f"\n\nSteps taken: {training.get('steps_taken', 0)}. Recipe: {recipe}."
