@@ -40,6 +40,17 @@ def erase(session: Session, blobs: Blobs, submission_id: str, *, actor: str = "s
         session.execute(delete(Media).where(Media.sha256 == media.sha256))
 
 
+def sweep(session: Session, blobs: Blobs, sha256: str) -> None:
+    """Removes the previews of media that was erased while a worker was rendering them.
+
+    Raises:
+        WorldDown: when the blobs cannot be removed.
+    """
+    if session.get(Media, sha256) is None:
+        blobs.delete(storage.preview_key(sha256))
+        blobs.delete(storage.thumbnail_key(sha256))
+
+
 def _empty(session: Session, row: Submission, actor: str) -> None:
     if row.platform_id is None:
         session.delete(row)

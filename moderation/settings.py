@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     max_frames: int = Field(2_000, ge=1, description="frames of an animated image")
 
     # the ledger
-    lease_seconds: float = Field(120, gt=0, description="how long a worker may hold what it claimed, without renewing")
+    lease_seconds: float = Field(60, gt=0, description="how long a worker may hold what it claimed, without renewing")
     max_attempts: int = Field(3, ge=1)
     lane_orders: int = Field(8, ge=1, description="unread orders on a lane after which no more are sent")
     idempotency_hours: float = 24

@@ -69,12 +69,6 @@ class Workplace:
 def application(settings: Settings) -> Workplace:
     """Returns a workplace whose Celery application knows all tasks."""
     place = Workplace(settings)
-    place.app.conf.update(
-        # Orders carry no rows, so one that is read twice costs nothing, while a child that is killed because Redis was
-        # away for a moment costs its batch an attempt.
-        worker_cancel_long_running_tasks_on_connection_loss=False,
-        broker_connection_max_retries=None,  # Redis may be away for longer than a hundred tries
-    )
 
     @place.app.task(name=queue.TASK_SCORE)  # type: ignore[untyped-decorator]
     def score_() -> None:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from model.detector import Detector, Failure, Judgement, Prepared
 from moderation import blobs as storage
-from moderation import logs, metrics, policy, submissions, verdicts
+from moderation import logs, metrics, policy, retention, submissions, verdicts
 from moderation.blobs import Blobs
 from moderation.errors import NotFound, WorldDown
 from moderation.policy import Policy
@@ -204,6 +204,8 @@ def _finish(bench: Bench, keeper: Keeper, batch: Batch) -> None:
             for row in batch.rows:
                 outcome = _record(bench, batch, row)
                 batch.outcomes[outcome] += 1
+        if batch.outcomes["lost"]:
+            _sweep(bench, batch)
     keeper.drop(batch.lease)
     for outcome, count in batch.outcomes.items():
         metrics.outcomes.labels(outcome).inc(count)
@@ -235,6 +237,13 @@ def _show(bench: Bench, batch: Batch) -> None:
     )
     with ThreadPoolExecutor(READERS, "previews") as pool:
         list(pool.map(lambda sha256: previews.store(bench.blobs, sha256, batch.files[sha256]), filter(None, shown)))
+
+
+def _sweep(bench: Bench, batch: Batch) -> None:
+    """Removes previews of what was erased while it was scored: nothing of it may stay."""
+    with bench.ledger.begin() as session:
+        for sha256 in batch.files:
+            retention.sweep(session, bench.blobs, sha256)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
 from moderation import blobs as storage
-from moderation import detectors, endpoints, people, submissions
+from moderation import detectors, endpoints, people, retention, submissions
 from moderation.errors import WorldDown
 from moderation.tables import Delivery, Flag, Platform, Submission, Verdict
 from tests.conftest import PASSWORD
@@ -285,6 +285,20 @@ def test_a_lease_lost_midway_records_nothing_twice(Session, bench, detector, hom
     assert run(bench).outcomes == {"lost": 1}
     assert (count(Session, Verdict), count(Session, Flag), count(Session, Delivery)) == (1, 1, 2)
     assert row(Session, flagged).attempts == 2
+
+
+def test_what_is_erased_while_it_is_judged_leaves_no_preview(Session, bench, blobs, detector, send):
+    erased, kept = send("red"), send((255, 1, 1))
+    gone, stays = (row(Session, submission_id).media_sha256 for submission_id in (erased, kept))
+
+    def erase(contents):
+        with Session.begin() as session:
+            retention.erase(session, blobs, erased)
+
+    detector.trap = erase
+    assert run(bench).outcomes == {"lost": 1, "scored": 1}
+    assert not any(blobs.exists(key(gone)) for key in (storage.media_key, storage.preview_key, storage.thumbnail_key))
+    assert all(blobs.exists(key(stays)) for key in (storage.media_key, storage.preview_key, storage.thumbnail_key))
 
 
 def test_the_next_batch_is_prepared_while_one_is_judged(Session, bench, detector, send):
