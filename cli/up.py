@@ -34,7 +34,8 @@ def up(workers: int, host: str | None, port: int | None) -> None:
     given = configuration.read(Given)
     _check_detector(given.detector)
     home = Home(given.home)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked nicely or by Ctrl-C: the same way out
+    for asked in (signal.SIGINT, signal.SIGTERM):  # also where a shell that put us in the background ignores Ctrl-C
+        signal.signal(asked, signal.default_int_handler)
     with home.held():
         for child in reversed(home.leftovers()):
             processes.end_leftover(child.pid, child.started, child.stop_signal)

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from cli import processes
-from cli.home import Home
+from cli.home import Child, Home
 from cli.processes import Program
 from cli.up import answers
 from moderation import database
@@ -44,9 +43,9 @@ class Installation:
         """The HTTP API with a key."""
         return httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {api_key}"}, timeout=60)
 
-    def child(self, name: str) -> psutil.Process:
-        """The process of that name which runs now."""
-        return psutil.Process(next(child.pid for child in self.home.leftovers() if child.name == name))
+    def child(self, name: str) -> Child:
+        """The process of that name that was started last."""
+        return next(child for child in self.home.leftovers() if child.name == name)
 
 
 def command(*arguments: str) -> tuple[str, ...]:
@@ -60,6 +59,7 @@ def running(home: Path, *arguments: str, **settings: str) -> Iterator[Installati
     port = processes.free_port()
     environment = UNNAMED | {"UNMASK_HOME": str(home), "UNMASK_PORT": str(port)} | settings
     log = home.parent / f"{home.name}.up.log"
+    log.unlink(missing_ok=True)
     address = f"http://127.0.0.1:{port}"
     with processes.running(Program("up", command("up", *arguments), environment, grace_seconds=120), log) as child:
         eventually(lambda: child.poll() is not None or "Unmask is up" in log.read_text())

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from installations import PATIENCE, Installation, chore, eventually, running
 
@@ -172,7 +173,7 @@ def killed_in_mid_batch(installation: Installation, platform: Platform, whole: b
     held = "SELECT id FROM submissions WHERE platform_id = :id AND state = 'scoring'"
     if not installation.rows(held, id=platform.id):
         return False
-    parent = installation.child("worker-1")
+    parent = psutil.Process(installation.child("worker-1").pid)
     victims = parent.children(recursive=True)
     if whole:
         os.killpg(parent.pid, signal.SIGKILL)
@@ -189,9 +190,9 @@ def test_nothing_is_lost_when_redis_is_killed_and_comes_back_empty(
     pictures = samples.distinct(30, seed=2000)
     sent = [platform.accepted(sample) for sample in islice(pictures, 15)]
     before = installation.child("redis")
-    before.kill()
+    os.kill(before.pid, signal.SIGKILL)
     sent += [platform.accepted(sample) for sample in pictures]
-    eventually(lambda: installation.child("redis").pid != before.pid)
+    eventually(lambda: installation.child("redis") != before)
     assert_all_scored(platform, sent)
     assert_once(installation, platform, sent)
 

@@ -106,6 +106,20 @@ def test_later_stages_stop_first_and_all_of_them_stop(home: Home) -> None:
     assert all(service.child is not None and service.child.poll() is not None for service in (first, second))
 
 
+def test_a_second_interrupt_does_not_wait(home: Home) -> None:
+    log = home.logs / "stubborn.log"
+    service = Service(Program("stubborn", STUBBORN, grace_seconds=600), lambda: "on" in log.read_text())
+    watched = Supervisor(home, {})
+    watched.start(service)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    with pytest.raises(KeyboardInterrupt):
+        watched.stop()
+    signal.signal(signal.SIGALRM, before)
+    assert service.child is not None
+    assert service.child.returncode == -signal.SIGKILL
+
+
 def test_a_log_is_bounded_while_somebody_appends_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "LOG_BYTES", 100)
     log = tmp_path / "api.log"
