@@ -147,6 +147,16 @@ def test_bad_files_are_refused_or_fail_with_a_reason(platform: Platform) -> None
             assert answer.json()["type"]
 
 
+@pytest.mark.skipif("UNMASK_TEST_DATA" not in os.environ, reason="UNMASK_TEST_DATA names no folder of images")
+def test_images_of_the_wild_travel_too(installation: Installation, platform: Platform) -> None:
+    found = Path(os.environ["UNMASK_TEST_DATA"]).rglob("*.[jp][pn]g")
+    files = {path.read_bytes(): path.name for path in islice(found, 24)}
+    sent = [platform.accepted(Sample(name, "unknown", content)) for content, name in files.items()]
+    assert sent
+    assert_all_scored(platform, sent)
+    assert_once(installation, platform, sent)
+
+
 def test_the_same_bytes_are_not_scored_twice(installation: Installation, platform: Platform) -> None:
     (sample,) = samples.distinct(1, seed=77)
     first, second = platform.accepted(sample), None
