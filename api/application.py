@@ -24,8 +24,13 @@ class IdConverter(BaseConverter):
     regex = "[a-z]+_[0-9a-z]{26}"
 
 
-def create(settings: Settings, *, session_factory: sessionmaker[Session] | None = None, blobs: Blobs | None = None,
-           queue: Celery | None = None) -> APIFlask:
+def create(
+    settings: Settings,
+    *,
+    session_factory: sessionmaker[Session] | None = None,
+    blobs: Blobs | None = None,
+    queue: Celery | None = None,
+) -> APIFlask:
     """Returns the application. What is not given is connected as ``settings`` say; nothing is contacted before use."""
     app = APIFlask(__name__, title="Unmask", version=_version(), docs_path=None, json_errors=False)
     app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=settings.max_bytes + uploads.FORM_BYTES)

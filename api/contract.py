@@ -27,8 +27,16 @@ FORMATS = "JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF or BMP"
 EVERYWHERE = ("bad-credentials", "internal-error", "world-down")
 ID = {"type": "string", "pattern": "^[a-z]+_[0-9a-z]{26}$"}
 BY_OPERATION = {
-    ("/v1/submissions", "post"): ("too-large", "unsupported-media-type", "empty-file", "torn-file", "too-many-pixels",
-                                  "too-many-frames", "forbidden-address", "idempotency-key-reused"),
+    ("/v1/submissions", "post"): (
+        "too-large",
+        "unsupported-media-type",
+        "empty-file",
+        "torn-file",
+        "too-many-pixels",
+        "too-many-frames",
+        "forbidden-address",
+        "idempotency-key-reused",
+    ),
     ("/v1/webhook-endpoints", "post"): ("too-large", "unsupported-media-type", "forbidden-address"),
 }
 
@@ -38,8 +46,9 @@ def register(app: APIFlask) -> None:
     app.security_schemes = {"ApiKey": KEY}
     app.description = DESCRIPTION
     app.license = {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}
-    app.config.update(AUTO_404_RESPONSE=False, AUTO_VALIDATION_ERROR_RESPONSE=False, AUTO_SERVERS=False,
-                      AUTO_OPERATION_ID=True)
+    app.config.update(
+        AUTO_404_RESPONSE=False, AUTO_VALIDATION_ERROR_RESPONSE=False, AUTO_SERVERS=False, AUTO_OPERATION_ID=True
+    )
     app.spec_processor(complete)
     for blueprint in app.blueprints.values():
         if not isinstance(blueprint, APIBlueprint):  # APIFlask asks every blueprint with hooks if it takes part

@@ -22,6 +22,7 @@ def listing(query_data: schemas.DeliveryFilter) -> dict[str, Any]:
     """
     wanted = query_data.limit
     with collaborators().sessions.begin() as session:
-        rows = deliveries.page(session, credentials.platform_id(), query_data.status, limit=wanted + 1,
-                               before=query_data.cursor)
+        rows = deliveries.page(
+            session, credentials.platform_id(), query_data.status, limit=wanted + 1, before=query_data.cursor
+        )
     return {"items": rows[:wanted], "next_cursor": rows[wanted - 1].id if len(rows) > wanted else None}

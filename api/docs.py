@@ -50,8 +50,9 @@ def mark(text: str) -> Markup:
 def contract() -> str:
     """Shows the contract."""
     spec = cast("Schema", cast("APIFlask", current_app).spec)
-    return render_template("site/docs.html", spec=spec, groups=_groups(spec), shapes=_shapes(spec),
-                           problems=errors.CATALOGUE.values())
+    return render_template(
+        "site/docs.html", spec=spec, groups=_groups(spec), shapes=_shapes(spec), problems=errors.CATALOGUE.values()
+    )
 
 
 @blueprint.get("/problems/<slug>")
@@ -64,15 +65,25 @@ def problem(slug: str) -> str:
 
 
 def _groups(spec: Schema) -> list[tuple[Schema, list[Operation]]]:
-    calls = [_operation(path, method, operation)
-             for path, operations in spec["paths"].items() for method, operation in operations.items()]
+    calls = [
+        _operation(path, method, operation)
+        for path, operations in spec["paths"].items()
+        for method, operation in operations.items()
+    ]
     return [(tag, [call for call in calls if tag["name"] in call.operation.get("tags", ())]) for tag in spec["tags"]]
 
 
 def _operation(path: str, method: str, operation: Schema) -> Operation:
-    fields = [Field(parameter["name"], parameter["in"], parameter.get("required", False),
-                    *_kind(parameter["schema"]), parameter["schema"].get("description", ""))
-              for parameter in operation.get("parameters", ())]
+    fields = [
+        Field(
+            parameter["name"],
+            parameter["in"],
+            parameter.get("required", False),
+            *_kind(parameter["schema"]),
+            parameter["schema"].get("description", ""),
+        )
+        for parameter in operation.get("parameters", ())
+    ]
     bodies: Schema = operation.get("requestBody", {}).get("content", {})
     media_type = next(iter(bodies), "")
     schema = bodies.get(media_type, {}).get("schema", {})
@@ -91,8 +102,10 @@ def _shapes(spec: Schema) -> dict[str, tuple[Schema, list[Field]]]:
 
 def _properties(schema: Schema, place: str) -> list[Field]:
     required = schema.get("required", ())
-    return [Field(name, place, name in required, *_kind(value), value.get("description", ""))
-            for name, value in schema.get("properties", {}).items()]
+    return [
+        Field(name, place, name in required, *_kind(value), value.get("description", ""))
+        for name, value in schema.get("properties", {}).items()
+    ]
 
 
 def _kind(schema: Schema) -> tuple[str, str]:

@@ -36,45 +36,100 @@ class Problem:
         return f"/problems/{self.slug}"
 
 
-CATALOGUE = {problem.slug: problem for problem in (
-    Problem("bad-request", 400, "The request could not be read", "Compare it with the contract at /docs."),
-    Problem("bad-credentials", 401, "The credentials are not valid",
-            "Send `Authorization: Bearer <api key>` with a key that is neither revoked nor expired."),
-    Problem("forbidden", 403, "That is not yours to do", "Ask whoever runs this installation."),
-    Problem("not-found", 404, "There is nothing under that name",
-            "The address is wrong, or what it named belongs to another platform."),
-    Problem("method-not-allowed", 405, "This address does not take that method", "The Allow header lists them."),
-    Problem("conflict", 409, "Something else happened first", "Read the present state and decide again."),
-    Problem("claim-lost", 409, "The claim has ended", "Claim the flag again; somebody else may hold it now."),
-    Problem("already-decided", 409, "The flag is already decided", "Undo the standing decision first."),
-    Problem("nothing-to-undo", 409, "There is nothing to undo", "Only a standing decision of your own can be undone."),
-    Problem("name-taken", 409, "The name is in use", "Choose another one."),
-    Problem("too-large", 413, "The request is larger than this service accepts",
-            "Send a smaller file, or ask the operator to raise UNMASK_MAX_BYTES."),
-    Problem("unsupported-media-type", 415, "That format is not accepted",
-            "The bytes decide, not the file's name. The accepted formats are listed at /docs."),
-    Problem("invalid-request", 422, "A field of the request is not acceptable", "`errors` names fields and faults."),
-    Problem("refused", 422, "The request is not acceptable", "`detail` says why."),
-    Problem("bad-media", 422, "The file is not acceptable", "`detail` says why."),
-    Problem("empty-file", 422, "The file is empty", "Check that the upload was read from its beginning."),
-    Problem("torn-file", 422, "The file is incomplete or damaged", "Send it again from its source."),
-    Problem("too-many-pixels", 422, "The image is larger than this service decodes",
-            "Scale it down, or ask the operator to raise UNMASK_MAX_PIXELS."),
-    Problem("too-many-frames", 422, "The animation is longer than this service decodes",
-            "Shorten it, or ask the operator to raise UNMASK_MAX_FRAMES."),
-    Problem("forbidden-address", 422, "Unmask does not send to that address",
-            "Webhooks go to public http(s) addresses, and to the networks in UNMASK_ALLOWED_NETWORKS."),
-    Problem("idempotency-key-reused", 422, "The Idempotency-Key belongs to another request",
-            "Use a new key for every new request; repeat one only with the very same body."),
-    Problem("too-many-requests", 429, "Too many requests", "Wait as long as Retry-After says."),
-    Problem("internal-error", 500, "Something is broken on our side", "Tell the operator the request_id."),
-    Problem("world-down", 503, "Part of the service is away", "Nothing was accepted. Try again after Retry-After."),
-)}
-BY_STATUS = {400: "bad-request", 401: "bad-credentials", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
-             409: "conflict", 413: "too-large", 415: "unsupported-media-type", 422: "invalid-request",
-             429: "too-many-requests", 503: "world-down"}
-BY_FAMILY = ((errors.WorldDown, "world-down"), (errors.BadMedia, "bad-media"), (errors.Refused, "refused"),
-             (errors.BadCredentials, "bad-credentials"), (errors.NotFound, "not-found"), (errors.Conflict, "conflict"))
+CATALOGUE = {
+    problem.slug: problem
+    for problem in (
+        Problem("bad-request", 400, "The request could not be read", "Compare it with the contract at /docs."),
+        Problem(
+            "bad-credentials",
+            401,
+            "The credentials are not valid",
+            "Send `Authorization: Bearer <api key>` with a key that is neither revoked nor expired.",
+        ),
+        Problem("forbidden", 403, "That is not yours to do", "Ask whoever runs this installation."),
+        Problem(
+            "not-found",
+            404,
+            "There is nothing under that name",
+            "The address is wrong, or what it named belongs to another platform.",
+        ),
+        Problem("method-not-allowed", 405, "This address does not take that method", "The Allow header lists them."),
+        Problem("conflict", 409, "Something else happened first", "Read the present state and decide again."),
+        Problem("claim-lost", 409, "The claim has ended", "Claim the flag again; somebody else may hold it now."),
+        Problem("already-decided", 409, "The flag is already decided", "Undo the standing decision first."),
+        Problem(
+            "nothing-to-undo", 409, "There is nothing to undo", "Only a standing decision of your own can be undone."
+        ),
+        Problem("name-taken", 409, "The name is in use", "Choose another one."),
+        Problem(
+            "too-large",
+            413,
+            "The request is larger than this service accepts",
+            "Send a smaller file, or ask the operator to raise UNMASK_MAX_BYTES.",
+        ),
+        Problem(
+            "unsupported-media-type",
+            415,
+            "That format is not accepted",
+            "The bytes decide, not the file's name. The accepted formats are listed at /docs.",
+        ),
+        Problem(
+            "invalid-request", 422, "A field of the request is not acceptable", "`errors` names fields and faults."
+        ),
+        Problem("refused", 422, "The request is not acceptable", "`detail` says why."),
+        Problem("bad-media", 422, "The file is not acceptable", "`detail` says why."),
+        Problem("empty-file", 422, "The file is empty", "Check that the upload was read from its beginning."),
+        Problem("torn-file", 422, "The file is incomplete or damaged", "Send it again from its source."),
+        Problem(
+            "too-many-pixels",
+            422,
+            "The image is larger than this service decodes",
+            "Scale it down, or ask the operator to raise UNMASK_MAX_PIXELS.",
+        ),
+        Problem(
+            "too-many-frames",
+            422,
+            "The animation is longer than this service decodes",
+            "Shorten it, or ask the operator to raise UNMASK_MAX_FRAMES.",
+        ),
+        Problem(
+            "forbidden-address",
+            422,
+            "Unmask does not send to that address",
+            "Webhooks go to public http(s) addresses, and to the networks in UNMASK_ALLOWED_NETWORKS.",
+        ),
+        Problem(
+            "idempotency-key-reused",
+            422,
+            "The Idempotency-Key belongs to another request",
+            "Use a new key for every new request; repeat one only with the very same body.",
+        ),
+        Problem("too-many-requests", 429, "Too many requests", "Wait as long as Retry-After says."),
+        Problem("internal-error", 500, "Something is broken on our side", "Tell the operator the request_id."),
+        Problem("world-down", 503, "Part of the service is away", "Nothing was accepted. Try again after Retry-After."),
+    )
+}
+BY_STATUS = {
+    400: "bad-request",
+    401: "bad-credentials",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    409: "conflict",
+    413: "too-large",
+    415: "unsupported-media-type",
+    422: "invalid-request",
+    429: "too-many-requests",
+    503: "world-down",
+}
+BY_FAMILY = (
+    (errors.WorldDown, "world-down"),
+    (errors.BadMedia, "bad-media"),
+    (errors.Refused, "refused"),
+    (errors.BadCredentials, "bad-credentials"),
+    (errors.NotFound, "not-found"),
+    (errors.Conflict, "conflict"),
+)
 
 
 class InvalidRequest(errors.Refused):
@@ -97,8 +152,14 @@ def of(error: errors.UnmaskError) -> Problem:
 def respond(problem: Problem, detail: str, *, fields: dict[str, list[str]] | None = None) -> Response:
     """Returns the answer that tells of a problem: JSON for programs, a page for people."""
     if request.path.startswith("/v1/") or request.path in MACHINE_PATHS:
-        body = {"type": problem.type, "title": problem.title, "status": problem.status, "detail": detail,
-                "instance": request.path, "request_id": requests.current_id()}
+        body = {
+            "type": problem.type,
+            "title": problem.title,
+            "status": problem.status,
+            "detail": detail,
+            "instance": request.path,
+            "request_id": requests.current_id(),
+        }
         response = Response(json.dumps(body | ({"errors": fields} if fields else {})), mimetype=MIMETYPE)
     else:
         page = render_template("site/problem.html", problem=problem, detail=detail, request_id=requests.current_id())
@@ -121,10 +182,14 @@ def _domain(error: errors.UnmaskError) -> Response:
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
-    response = respond(CATALOGUE[BY_STATUS.get(status, "bad-request" if status < 500 else "internal-error")],
-                       error.description or "")
-    response.headers.extend((name, value) for name, value in error.get_headers()
-                            if name in ("Allow", "Retry-After", "WWW-Authenticate") and name not in response.headers)
+    response = respond(
+        CATALOGUE[BY_STATUS.get(status, "bad-request" if status < 500 else "internal-error")], error.description or ""
+    )
+    response.headers.extend(
+        (name, value)
+        for name, value in error.get_headers()
+        if name in ("Allow", "Retry-After", "WWW-Authenticate") and name not in response.headers
+    )
     return response
 
 

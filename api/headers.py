@@ -2,8 +2,10 @@
 
 from flask import Flask, Response
 
-POLICY = ("default-src 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; form-action 'self'; "
-          "script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'")
+POLICY = (
+    "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; form-action 'self'; "
+    "script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
+)
 ALWAYS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",

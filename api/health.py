@@ -21,10 +21,12 @@ from moderation.tables import PRIORITIES
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 AWAY = (WorldDown, SQLAlchemyError, RedisError, OperationalError, OSError)
-NOT_READY: dict[int | str, dict[str, Any]] = {503: {
-    "description": "They cannot; `checks` says why",
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Health"}}},
-}}
+NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {
+        "description": "They cannot; `checks` says why",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Health"}}},
+    }
+}
 TEXT: dict[int | str, dict[str, Any]] = {200: {"description": "The Prometheus format", "content": {"text/plain": {}}}}
 
 blueprint = APIBlueprint("health", __name__, tag="Operation")

@@ -61,12 +61,18 @@ def _form(fields: dict[str, str]) -> schemas.SubmissionForm:
 def _draft(form: schemas.SubmissionForm, at: Collaborators) -> Draft:
     if form.callback_url is not None:
         addresses.resolve(form.callback_url, allowed_networks=at.settings.allowed_networks)
-    return Draft(platform_id=credentials.platform_id(), external_id=form.external_id,
-                 priority=PRIORITIES.index(form.priority), context=form.context, callback_url=form.callback_url)
+    return Draft(
+        platform_id=credentials.platform_id(),
+        external_id=form.external_id,
+        priority=PRIORITIES.index(form.priority),
+        context=form.context,
+        callback_url=form.callback_url,
+    )
 
 
-def _submit(session: Session, at: Collaborators, draft: Draft, facts: Facts, upload: uploads.Upload,
-            key: str | None) -> tuple[Submission, bool]:
+def _submit(
+    session: Session, at: Collaborators, draft: Draft, facts: Facts, upload: uploads.Upload, key: str | None
+) -> tuple[Submission, bool]:
     """Returns the submission, and whether an earlier request with this ``key`` had made it."""
     platform_id = credentials.platform_id()
     fingerprint = _fingerprint(draft, facts)

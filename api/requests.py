@@ -13,8 +13,12 @@ HEADER = "X-Request-Id"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-seconds = Histogram("unmask_http_request_seconds", "Time to answer a request", ["method", "route", "status"],
-                    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
+seconds = Histogram(
+    "unmask_http_request_seconds",
+    "Time to answer a request",
+    ["method", "route", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
 log = logs.get(__name__)
 
 
@@ -36,8 +40,16 @@ def _end(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else "none"
     method = request.method if request.method in METHODS else "other"  # a stranger must not make new label values
     seconds.labels(method, route, response.status_code).observe(took)
-    log.info("request", method=method, path=request.path, route=route, status=response.status_code,
-             ms=round(took * 1000, 1), remote=request.remote_addr, platform=g.get("platform_id"))
+    log.info(
+        "request",
+        method=method,
+        path=request.path,
+        route=route,
+        status=response.status_code,
+        ms=round(took * 1000, 1),
+        remote=request.remote_addr,
+        platform=g.get("platform_id"),
+    )
     response.headers[HEADER] = current_id()
     return response
 

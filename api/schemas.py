@@ -90,8 +90,13 @@ class IdempotencyHeader(BaseModel):
     """Makes a POST safe to repeat for 24 hours."""
 
     model_config = ConfigDict(validate_by_name=True)
-    idempotency_key: str | None = Field(None, alias="Idempotency-Key", max_length=255, pattern=r"^[!-~]+$",
-                                        description="the same key and request within 24 hours make one submission")
+    idempotency_key: str | None = Field(
+        None,
+        alias="Idempotency-Key",
+        max_length=255,
+        pattern=r"^[!-~]+$",
+        description="the same key and request within 24 hours make one submission",
+    )
 
 
 class Wait(Strict):

@@ -48,8 +48,13 @@ def read(max_bytes: int) -> Iterator[Upload]:
         def spool(*_: object, **__: object) -> IO[bytes]:
             return spools.enter_context(SpooledTemporaryFile(SPOOL_BYTES))
 
-        parser = FormDataParser(spool, max_content_length=max_bytes + FORM_BYTES, max_form_memory_size=TEXT_BYTES,
-                                max_form_parts=PARTS, silent=False)
+        parser = FormDataParser(
+            spool,
+            max_content_length=max_bytes + FORM_BYTES,
+            max_form_memory_size=TEXT_BYTES,
+            max_form_parts=PARTS,
+            silent=False,
+        )
         try:
             _, fields, files = parser.parse_from_environ(request.environ)
         except ValueError as error:

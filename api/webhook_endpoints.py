@@ -34,8 +34,13 @@ def add(json_data: schemas.EndpointForm) -> tuple[Any, int]:
     """
     at = collaborators()
     with at.sessions.begin() as session:
-        return endpoints.create(session, credentials.platform_id(), json_data.url, json_data.events,
-                                allowed_networks=at.settings.allowed_networks), 201
+        return endpoints.create(
+            session,
+            credentials.platform_id(),
+            json_data.url,
+            json_data.events,
+            allowed_networks=at.settings.allowed_networks,
+        ), 201
 
 
 @blueprint.delete("/<id:endpoint_id>")

@@ -91,7 +91,7 @@ def evaluate(
             *evaluation.whole(taught), *evaluation.composed(taught, scenes), *evaluation.free(taught, scenes // 3)
         ]  # fmt: skip
         finders = {
-            "locator": faces.load(file), "yunet": faces.load(teacher_file), "haar": faces.HaarFinder()
+            "locator": faces.load(file), "yunet": faces.load(teacher_file), "haar": evaluation.HaarFinder()
         }  # fmt: skip
         figures = {}
         for name, finder in finders.items():

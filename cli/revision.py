@@ -1,4 +1,4 @@
-"""`make migration`: writes a revision with the difference between the tables and the schema, on an engine of its own."""
+"""`make migration`: writes a revision with what the schema lacks of the tables, found on an engine of its own."""
 
 import sys
 import tempfile

@@ -59,8 +59,8 @@ def application(redis_url: str) -> Celery:
             # urgent is read before default, default before bulk
             "queue_order_strategy": "priority",
         },
-        # orders carry no rows: one that is read twice costs nothing, while a child that is killed because Redis was away for
-        # a moment costs its batch an attempt
+        # orders carry no rows: one that is read twice costs nothing, while a child that is killed because Redis was
+        # away for a moment costs its batch an attempt
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_max_retries=None,  # Redis may be away for longer than a hundred tries
         worker_soft_shutdown_timeout=30,

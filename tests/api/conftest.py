@@ -40,8 +40,9 @@ class Caller(NamedTuple):
     def delete(self, path: str) -> TestResponse:
         return self.client.delete(path, headers=self.headers)
 
-    def send(self, body: bytes | None = None, *, name: str = "photo.jpg", key: str | None = None,
-             **fields: Any) -> TestResponse:
+    def send(
+        self, body: bytes | None = None, *, name: str = "photo.jpg", key: str | None = None, **fields: Any
+    ) -> TestResponse:
         """Posts a picture; ``fields`` are further parts, and ``key`` the Idempotency-Key."""
         headers = self.headers | ({"Idempotency-Key": key} if key is not None else {})
         form = {"file": (io.BytesIO(jpeg() if body is None else body), name), **fields}
@@ -94,8 +95,15 @@ def score(Session: Sessions) -> Callable[[], str]:
     """Judges the next submission in the line, as a worker would; returns its id."""
 
     def _score() -> str:
-        found = Finding(score=0.93, band="fake", reasons=["blend_boundary"], width=64, height=48, ms=12.5, faces=[
-            {"box": [8, 6, 20, 22], "score": 0.93, "quality": {"sharpness": 41.0}, "frame": 0}])
+        found = Finding(
+            score=0.93,
+            band="fake",
+            reasons=["blend_boundary"],
+            width=64,
+            height=48,
+            ms=12.5,
+            faces=[{"box": [8, 6, 20, 22], "score": 0.93, "quality": {"sharpness": 41.0}, "frame": 0}],
+        )
         with Session.begin() as session:
             detectors.started(session, *DETECTOR)
             claim = submissions.claim(session, limit=1, lease_seconds=60)

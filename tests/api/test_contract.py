@@ -26,10 +26,16 @@ def test_it_is_valid_openapi_3_1(spec: dict[str, Any]) -> None:
 def test_it_names_every_call_of_the_api_and_no_page_of_the_dashboard(spec: dict[str, Any]) -> None:
     calls = {(method, path) for path, operations in spec["paths"].items() for method in operations}
     assert calls == {
-        ("get", "/healthz"), ("get", "/readyz"), ("get", "/metrics"), ("get", "/v1/deliveries"),
-        ("post", "/v1/submissions"), ("get", "/v1/submissions"),
-        ("get", "/v1/submissions/{submission_id}"), ("delete", "/v1/submissions/{submission_id}"),
-        ("get", "/v1/webhook-endpoints"), ("post", "/v1/webhook-endpoints"),
+        ("get", "/healthz"),
+        ("get", "/readyz"),
+        ("get", "/metrics"),
+        ("get", "/v1/deliveries"),
+        ("post", "/v1/submissions"),
+        ("get", "/v1/submissions"),
+        ("get", "/v1/submissions/{submission_id}"),
+        ("delete", "/v1/submissions/{submission_id}"),
+        ("get", "/v1/webhook-endpoints"),
+        ("post", "/v1/webhook-endpoints"),
         ("delete", "/v1/webhook-endpoints/{endpoint_id}"),
     }
 

@@ -90,8 +90,9 @@ def test_the_database_away_is_503(settings: Settings, blobs: Blobs, orders: Cele
 def test_redis_away_changes_nothing_about_acceptance(
     settings: Settings, Session: Sessions, blobs: Blobs, caller: Caller
 ) -> None:
-    app = application.create(settings, session_factory=Session, blobs=blobs,
-                             queue=queue.application("redis://127.0.0.1:1/0"))
+    app = application.create(
+        settings, session_factory=Session, blobs=blobs, queue=queue.application("redis://127.0.0.1:1/0")
+    )
     assert caller._replace(client=app.test_client()).send().status_code == 202
 
 

@@ -21,7 +21,9 @@ OK = {"database": "ok", "migrations": "ok", "redis": "ok", "storage": "ok"}
 
 
 def test_a_process_that_answers_is_alive_whatever_the_world_does(settings: Settings) -> None:
-    away = settings.model_copy(update={"database_url": "postgresql://127.0.0.1:1/x", "redis_url": "redis://127.0.0.1:1"})
+    away = settings.model_copy(
+        update={"database_url": "postgresql://127.0.0.1:1/x", "redis_url": "redis://127.0.0.1:1"}
+    )
     answer = application.create(away).test_client().get("/healthz")
     assert (answer.status_code, answer.get_json()) == (200, {"status": "ok"})
 
@@ -46,8 +48,9 @@ def test_without_the_database_it_is_not_ready(settings: Settings, blobs: Blobs, 
 
 
 def test_without_storage_it_is_not_ready(settings: Settings, Session: Sessions, orders: Celery) -> None:
-    app = application.create(settings, session_factory=Session, blobs=storage.connect("file:///proc/nowhere"),
-                             queue=orders)
+    app = application.create(
+        settings, session_factory=Session, blobs=storage.connect("file:///proc/nowhere"), queue=orders
+    )
     answer = app.test_client().get("/readyz")
     assert (answer.status_code, answer.get_json()["checks"]) == (503, OK | {"storage": "away"})
 
@@ -106,8 +109,13 @@ def test_numbers_of_several_processes_are_added_up(tmp_path: Path) -> None:
 def test_every_answer_carries_the_strict_headers(app: APIFlask, path: str) -> None:
     headers = app.test_client().get(path).headers
     policy = headers["Content-Security-Policy"]
-    assert {"default-src 'self'", "base-uri 'none'", "frame-ancestors 'none'", "object-src 'none'",
-            "form-action 'self'"} <= set(policy.split("; "))
+    assert {
+        "default-src 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "object-src 'none'",
+        "form-action 'self'",
+    } <= set(policy.split("; "))
     assert "unsafe" not in policy
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"

@@ -27,9 +27,11 @@ def test_the_same_request_gets_the_same_submission(caller: Caller, Session: Sess
 
 def test_the_same_key_with_another_request_is_refused(caller: Caller) -> None:
     caller.send(jpeg("red"), key="k-1", external_id="one")
-    for refused in (caller.send(jpeg("blue"), key="k-1", external_id="one"),
-                    caller.send(jpeg("red"), key="k-1", external_id="two"),
-                    caller.send(jpeg("red"), key="k-1", external_id="one", priority="bulk")):
+    for refused in (
+        caller.send(jpeg("blue"), key="k-1", external_id="one"),
+        caller.send(jpeg("red"), key="k-1", external_id="two"),
+        caller.send(jpeg("red"), key="k-1", external_id="one", priority="bulk"),
+    ):
         assert (refused.status_code, slug(refused)) == (422, "idempotency-key-reused")
 
 

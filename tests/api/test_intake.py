@@ -20,8 +20,12 @@ def test_an_image_is_accepted_scored_and_read(caller: Caller, score: Callable[[]
     accepted = caller.send(body, external_id="post-17", context='{"account": "@mallory"}', priority="urgent")
     assert accepted.status_code == 202
     told = accepted.get_json()
-    assert told == {"id": told["id"], "state": "waiting", "sha256": hashlib.sha256(body).hexdigest(),
-                    "links": {"self": f"/v1/submissions/{told['id']}"}}
+    assert told == {
+        "id": told["id"],
+        "state": "waiting",
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "links": {"self": f"/v1/submissions/{told['id']}"},
+    }
     assert accepted.headers["Location"] == told["links"]["self"]
     assert blobs.read(storage.media_key(told["sha256"])) == body
 
@@ -82,10 +86,19 @@ def test_the_list_is_narrowed_by_state_name_and_time(caller: Caller, score: Call
 
 @pytest.mark.parametrize(
     "query",
-    [{"cursor": "tampered"}, {"cursor": "WyJub3QgYSB0aW1lIiwgInN1YiJd"}, {"limit": "0"}, {"limit": "101"},
-     {"state": "happy"}, {"since": "yesterday"}, {"since": "1700000000"}, {"since": "2026-11-21T10:00:00"},
-     {"external_id": "a\0b"},
-     {"sate": "scored"}, {"cursor": "WyIyMDI2LTExLTIxVDAwOjAwOjAwKzAwOjAwIiwgIlx1ZDgwMCJd"}],
+    [
+        {"cursor": "tampered"},
+        {"cursor": "WyJub3QgYSB0aW1lIiwgInN1YiJd"},
+        {"limit": "0"},
+        {"limit": "101"},
+        {"state": "happy"},
+        {"since": "yesterday"},
+        {"since": "1700000000"},
+        {"since": "2026-11-21T10:00:00"},
+        {"external_id": "a\0b"},
+        {"sate": "scored"},
+        {"cursor": "WyIyMDI2LTExLTIxVDAwOjAwOjAwKzAwOjAwIiwgIlx1ZDgwMCJd"},
+    ],
 )
 def test_a_list_that_cannot_be_meant_is_refused(caller: Caller, query: dict[str, str]) -> None:
     refused = caller.get("/v1/submissions", **query)

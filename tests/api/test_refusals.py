@@ -21,6 +21,7 @@ from tests.conftest import jpeg
 
 def png_header(width: int, height: int) -> bytes:
     """A PNG that announces a size and goes no further than an empty data chunk."""
+
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
@@ -92,7 +93,13 @@ def test_a_field_that_cannot_be_meant_is_refused_by_name(caller: Caller, what: s
 
 @pytest.mark.parametrize(
     "url",
-    ["https://192.168.1.1/hook", "http://169.254.169.254/", "ftp://example.org/", "nonsense", "https://me:pw@example.org/"],
+    [
+        "https://192.168.1.1/hook",
+        "http://169.254.169.254/",
+        "ftp://example.org/",
+        "nonsense",
+        "https://me:pw@example.org/",
+    ],
 )
 def test_a_callback_into_a_private_network_is_refused(caller: Caller, url: str) -> None:
     refused = caller.send(callback_url=url)
@@ -106,8 +113,9 @@ def test_a_callback_into_an_allowed_network_is_kept(caller: Caller, Session: Ses
 
 
 def test_a_request_without_a_file_is_refused(caller: Caller) -> None:
-    refused = caller.client.post("/v1/submissions", data={"priority": "bulk"}, headers=caller.headers,
-                                 content_type="multipart/form-data")
+    refused = caller.client.post(
+        "/v1/submissions", data={"priority": "bulk"}, headers=caller.headers, content_type="multipart/form-data"
+    )
     assert (refused.status_code, slug(refused)) == (422, "invalid-request")
     assert refused.get_json()["errors"] == {"file": ["is missing"]}
 
@@ -129,8 +137,9 @@ def test_a_field_sent_twice_is_refused(caller: Caller) -> None:
 
 
 def test_a_file_sent_as_text_is_refused(caller: Caller) -> None:
-    refused = caller.client.post("/v1/submissions", data={"file": "AAAA"}, headers=caller.headers,
-                                 content_type="multipart/form-data")
+    refused = caller.client.post(
+        "/v1/submissions", data={"file": "AAAA"}, headers=caller.headers, content_type="multipart/form-data"
+    )
     assert (refused.status_code, slug(refused)) == (422, "invalid-request")
 
 
@@ -151,8 +160,9 @@ def test_a_file_may_be_as_large_as_the_limit_and_not_a_byte_larger(
 ) -> None:
     body = jpeg()
     for limit, status in ((len(body), 202), (len(body) - 1, 413)):
-        small = application.create(settings.model_copy(update={"max_bytes": limit}), session_factory=Session,
-                                   blobs=blobs, queue=orders)
+        small = application.create(
+            settings.model_copy(update={"max_bytes": limit}), session_factory=Session, blobs=blobs, queue=orders
+        )
         answer = caller._replace(client=small.test_client()).send(body)
         assert answer.status_code == status
     assert slug(answer) == "too-large"

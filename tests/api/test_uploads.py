@@ -41,8 +41,9 @@ class Endless(io.RawIOBase):
 @pytest.fixture
 def narrow(settings: Settings, Session: Sessions, blobs: Blobs, orders: Celery, caller: Caller) -> Caller:
     """The caller, at an installation that takes 3 MB."""
-    app = application.create(settings.model_copy(update={"max_bytes": LIMIT}), session_factory=Session, blobs=blobs,
-                             queue=orders)
+    app = application.create(
+        settings.model_copy(update={"max_bytes": LIMIT}), session_factory=Session, blobs=blobs, queue=orders
+    )
     return caller._replace(client=app.test_client())
 
 
@@ -85,8 +86,9 @@ def test_a_length_short_of_the_body_is_refused(narrow: Caller) -> None:
 
 
 def test_a_form_without_a_boundary_is_refused(narrow: Caller) -> None:
-    refused = narrow.client.post("/v1/submissions", data=b"x", content_type="multipart/form-data",
-                                 headers=narrow.headers)
+    refused = narrow.client.post(
+        "/v1/submissions", data=b"x", content_type="multipart/form-data", headers=narrow.headers
+    )
     assert (refused.status_code, slug(refused)) == (400, "bad-request")
 
 

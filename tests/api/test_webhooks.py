@@ -35,10 +35,16 @@ def test_an_endpoint_is_removed_by_its_own_platform_only(caller: Caller, enrol: 
 
 @pytest.mark.parametrize(
     ("body", "name"),
-    [({"url": "https://10.0.0.1/"}, "forbidden-address"), ({"url": "file:///etc/passwd"}, "forbidden-address"),
-     ({"url": "https://\0.org/"}, "invalid-request"), ({}, "invalid-request"), ([], "invalid-request"),
-     ({"url": "http://127.0.0.1/", "events": ["lunch"]}, "invalid-request"), ("x", "invalid-request"),
-     ({"url": "http://127.0.0.1/", "secret": "mine"}, "invalid-request")],
+    [
+        ({"url": "https://10.0.0.1/"}, "forbidden-address"),
+        ({"url": "file:///etc/passwd"}, "forbidden-address"),
+        ({"url": "https://\0.org/"}, "invalid-request"),
+        ({}, "invalid-request"),
+        ([], "invalid-request"),
+        ({"url": "http://127.0.0.1/", "events": ["lunch"]}, "invalid-request"),
+        ("x", "invalid-request"),
+        ({"url": "http://127.0.0.1/", "secret": "mine"}, "invalid-request"),
+    ],
 )
 def test_an_endpoint_that_cannot_be_meant_is_refused(caller: Caller, body: object, name: str) -> None:
     refused = caller.client.post(PATH, json=body, headers=caller.headers)
@@ -60,7 +66,8 @@ def test_deliveries_tell_what_became_of_each_message(caller: Caller, score: Call
     found = page["items"] + rest["items"]
     assert {item["event"] for item in found} == {"submission.scored", "flag.opened"}
     assert {(item["state"], item["submission_id"], item["endpoint_id"]) for item in found} == {
-        ("waiting", submission, endpoint["id"])}
+        ("waiting", submission, endpoint["id"])
+    }
     assert rest["next_cursor"] is None
     assert caller.get("/v1/deliveries", status="failed").get_json()["items"] == []
 

@@ -27,8 +27,12 @@ def store(request, tmp_path, monkeypatch) -> Blobs:
     if request.param == "directory":
         return storage.connect(f"file://{tmp_path}/media%20here")
     endpoint = request.getfixturevalue("s3")
-    for name, value in {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
-                        "AWS_DEFAULT_REGION": "us-east-1"}.items():
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
         monkeypatch.setenv(name, value)
     bucket = f"unmask-{abs(hash(request.node.name))}"
     boto3.client("s3").create_bucket(Bucket=bucket)

@@ -143,7 +143,13 @@ def test_each_step_leaves_an_audit_row(session, flag_up, person):
     decisions.decide(session, flag.id, person.id, "fake", "", 10)
     decisions.undo(session, flag.id, person.id)
     rows = flags.history(session, flag.id)
-    assert [row.action for row in rows] == ["flag.claimed", "flag.released", "flag.claimed", "flag.decided", "decision.undone"]
+    assert [row.action for row in rows] == [
+        "flag.claimed",
+        "flag.released",
+        "flag.claimed",
+        "flag.decided",
+        "decision.undone",
+    ]
     assert {row.actor for row in rows} == {person.id}
     assert rows[-1].old["answer"] == "fake"
     assert session.scalar(select(func.count()).select_from(AuditRow)) >= 5

@@ -34,8 +34,16 @@ def inspect(body):
 
 @pytest.mark.parametrize(
     ("format", "name"),
-    [("JPEG", "JPEG"), ("PNG", "PNG"), ("GIF", "GIF"), ("WEBP", "WebP"), ("TIFF", "TIFF"), ("BMP", "BMP"),
-     ("AVIF", "AVIF"), ("HEIF", "HEIC")],
+    [
+        ("JPEG", "JPEG"),
+        ("PNG", "PNG"),
+        ("GIF", "GIF"),
+        ("WEBP", "WebP"),
+        ("TIFF", "TIFF"),
+        ("BMP", "BMP"),
+        ("AVIF", "AVIF"),
+        ("HEIF", "HEIC"),
+    ],
 )
 def test_each_accepted_format_is_recognised_by_its_bytes(format, name):
     facts = inspect(encoded(format, size=(64, 48)))

@@ -66,8 +66,12 @@ def test_a_new_password_replaces_the_old_one(session, person):
 
 @pytest.mark.parametrize(
     ("email", "role", "password"),
-    [("no-at-sign", "moderator", PASSWORD), ("a@b c", "moderator", PASSWORD), ("a@b.c", "emperor", PASSWORD),
-     ("a@b.c", "lead", "short")],
+    [
+        ("no-at-sign", "moderator", PASSWORD),
+        ("a@b c", "moderator", PASSWORD),
+        ("a@b.c", "emperor", PASSWORD),
+        ("a@b.c", "lead", "short"),
+    ],
 )
 def test_bad_accounts_are_refused(session, email, role, password):
     with pytest.raises(Refused):
