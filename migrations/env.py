@@ -9,8 +9,12 @@ def _run() -> None:
     url = context.config.attributes.get("database_url") or settings.load().database_url
     engine = database.connect(url)
     with engine.connect() as connection:
-        context.configure(connection=connection, target_metadata=tables.Base.metadata, compare_type=True,
-                          transaction_per_migration=True)
+        context.configure(
+            connection=connection,
+            target_metadata=tables.Base.metadata,
+            compare_type=True,
+            transaction_per_migration=True,
+        )
         with context.begin_transaction():
             # two starting processes must not migrate at once; the lock ends with the connection
             connection.exec_driver_sql("SELECT pg_advisory_lock(7386212)")
