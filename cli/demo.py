@@ -28,7 +28,7 @@ from cli import up as whole
 from cli.home import Given, Home
 from cli.processes import Program
 from cli.receiver import Inbox
-from cli.samples import Sample
+from cli.samples import Sample, Stored
 from cli.visitor import Visitor
 from moderation import endpoints, people, platforms
 from moderation import settings as configuration
@@ -54,7 +54,7 @@ class Access:
 class Sent:
     """A file, and what became of it: a refusal, or a submission."""
 
-    sample: Sample
+    sample: Sample | Stored
     refusal: str | None = None
     submission: dict[str, Any] | None = None
 
@@ -69,7 +69,7 @@ def demo(media: Path | None, once: bool, port: int | None, workers: int) -> None
     began = time.monotonic()
     given = configuration.read(Given)
     home = Home(given.home / "demo")
-    files = _own(media) if media else _made()
+    files: Sequence[Sample | Stored] = _own(media) if media else _made()
     loopback = {"UNMASK_ALLOWED_NETWORKS": ",".join({*given.allowed_networks, "127.0.0.0/8"})}
     with supervised(home, port, workers, loopback) as address, receiver.listening() as inbox:
         console.print(f"Unmask is up at {address} after {time.monotonic() - began:.0f} s")
@@ -77,8 +77,7 @@ def demo(media: Path | None, once: bool, port: int | None, workers: int) -> None
         access = _let_in(inbox)
         sent = _submit(address, access, files)
         console.print(_table(sent))
-        _decide(address, access)
-        _show_webhooks(inbox, sent)
+        _show_webhooks(inbox, sent, decided=_decide(address, access))
         console.print(
             f"\nIt took {time.monotonic() - began:.0f} s. [bold]Now you[/]: {address}/queue\n"
             f"  e-mail    {EMAIL}\n  password  {access.password}\n"
@@ -158,7 +157,7 @@ def _made() -> list[Sample]:
         return samples.all_kinds()
 
 
-def _own(place: Path) -> list[Sample]:
+def _own(place: Path) -> list[Stored]:
     files = sorted(
         path
         for path in ([place] if place.is_file() else place.rglob("*"))
@@ -166,10 +165,10 @@ def _own(place: Path) -> list[Sample]:
     )
     if not files:
         raise UnmaskError(f"there is no file in {place}")
-    return [Sample(path.name, "unknown", path.read_bytes()) for path in files]
+    return [Stored(path.name, "unknown", path) for path in files]
 
 
-def _submit(address: str, access: Access, files: Sequence[Sample]) -> list[Sent]:
+def _submit(address: str, access: Access, files: Sequence[Sample | Stored]) -> list[Sent]:
     """Sends every file and waits for every verdict."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
@@ -183,7 +182,7 @@ def _submit(address: str, access: Access, files: Sequence[Sample]) -> list[Sent]
     return sent
 
 
-def _send(http: httpx.Client, sample: Sample) -> Sent:
+def _send(http: httpx.Client, sample: Sample | Stored) -> Sent:
     kind = mimetypes.guess_type(sample.name)[0] or "application/octet-stream"
     answer = http.post(
         "/v1/submissions", files={"file": (sample.name, sample.content, kind)}, data={"external_id": sample.name}
@@ -233,22 +232,22 @@ def _row(entry: Sent) -> tuple[str, ...]:
     )
 
 
-def _decide(address: str, access: Access) -> None:
-    """Answers the best flag as the moderator, through the dashboard."""
+def _decide(address: str, access: Access) -> bool:
+    """Answers the best flag as the moderator, through the dashboard. False: nothing was flagged."""
     with Visitor(address) as visitor:
         visitor.log_in(EMAIL, access.password)
         flag = visitor.claim_next()
         if flag is None:
             console.print("Nothing was flagged, so there is nothing to decide.")
-            return
+            return False
         visitor.decide(flag, "fake", "decided by the demo")
     console.print(f"As {EMAIL}: logged in, claimed {flag}, answered [red]fake[/]. The others are left for you.")
+    return True
 
 
-def _show_webhooks(inbox: Inbox, sent: Sequence[Sent]) -> None:
-    """Waits for the webhook of every verdict and of the decision, and shows what came."""
+def _show_webhooks(inbox: Inbox, sent: Sequence[Sent], *, decided: bool) -> None:
+    """Waits for the webhook of every verdict and, where there was one, of the decision, and shows what came."""
     finished = {entry.submission["id"] for entry in sent if entry.submission}
-    flagged = any(entry.submission and entry.submission["state"] == "scored" for entry in sent)
 
     def complete(box: Inbox) -> bool:
         told = {
@@ -256,7 +255,7 @@ def _show_webhooks(inbox: Inbox, sent: Sequence[Sent]) -> None:
             for kind in ("submission.scored", "submission.failed")
             for event in box.of_type(kind)
         }
-        return finished <= told and bool(box.of_type("flag.decided") or not flagged)
+        return finished <= told and bool(box.of_type("flag.decided") or not decided)
 
     with console.status("waiting for signed webhooks; a decision leaves after its time for undo"):
         complete_in_time = inbox.wait_for(complete, PATIENCE)

@@ -7,6 +7,7 @@ A forgery has its face replaced by an altered copy, so it is one by construction
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,20 @@ class Sample:
     name: str
     kind: str
     content: bytes
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A sample that stays on disk until it is sent: a folder of them may be larger than memory."""
+
+    name: str
+    kind: str
+    path: Path
+
+    @property
+    def content(self) -> bytes:
+        """The bytes, read anew each time."""
+        return self.path.read_bytes()
 
 
 def all_kinds() -> list[Sample]:

@@ -14,6 +14,7 @@ from installations import PATIENCE, UNNAMED, chore, command, eventually, running
 
 from cli import processes
 from cli.up import answers
+from tests.conftest import Engines
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -55,6 +56,17 @@ def test_state_is_found_again_and_the_home_may_be_deep(home: Path) -> None:
     with running(deep, "--workers", "0") as second, second.client(made["api_key"]) as http:
         assert http.get("/v1/submissions").json()["items"] == []
         assert second.environment["UNMASK_SECRET_KEY"] == key
+
+
+def test_with_engines_of_the_operators_it_starts_none(home: Path, engines: Engines, Session: object) -> None:
+    named = {"UNMASK_DATABASE_URL": engines.database_url, "UNMASK_REDIS_URL": engines.redis_url}
+    with running(home, "--workers", "0", **named) as it:
+        assert {child.name for child in it.home.leftovers()} == {"api", "upkeep"}
+        assert it.environment["UNMASK_DATABASE_URL"] == engines.database_url
+        assert not (home / "postgres").exists()
+        assert not (home / "redis").exists()
+        chore(it.environment, "platform", "create", "Chirper")
+        assert it.rows("SELECT name FROM platforms") == [("Chirper",)]
 
 
 def test_nothing_outlives_a_killed_up_and_the_next_one_starts(home: Path) -> None:
