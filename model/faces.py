@@ -25,6 +25,7 @@ MOST = 16
 FINE = 576  # long side of the finer look: its tiles share 64 pixels, more than the faces it is there for
 FINE_STEP = 256
 LARGE = 64.0  # canvas pixels: a face this large makes the finer look unnecessary
+FILLING = 0.5  # of the image's shorter side: what the look from further away is there for
 YUNET_THRESHOLD = 0.6
 
 Image = NDArray[np.uint8]
@@ -67,7 +68,7 @@ class View:
         kernel = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
         canvas = np.zeros((CANVAS, CANVAS, 3), np.uint8)
         x, y = (
-            min(round((at - origin) * self.scale), CANVAS - side)
+            max(0, min(round((at - origin) * self.scale), CANVAS - side))
             for at, origin, side in ((x0, self.left, width), (y0, self.top, height))
         )
         canvas[y : y + height, x : x + width] = cv2.resize(part, (width, height), interpolation=kernel)
@@ -106,14 +107,18 @@ class NetworkFinder:
             rows = np.concatenate([rows, *(self._look_closer(reduced, view) for view in tiles(reduced))])
         if not len(rows):
             rows = self.look(reduced, centred(reduced, CANVAS // 2))
+            rows = rows[rows[:, 2:4].max(axis=1, initial=0) >= FILLING * min(reduced.shape[:2])]
         rows[:, :14] /= shrunk
         return largest(suppressed(rows))
 
     def _look_closer(self, image: Image, view: View) -> Floats:
-        """As `look`, less what a tile's edge cuts: a neighbour or the look at the whole image has all of it."""
+        """As `look`, less what a tile's edge cuts, which a neighbour has whole, and what is so large that the look at
+        the whole image should have seen it.
+        """
         rows = self.look(image, view)
         low = (rows[:, :2] - (view.left, view.top)) * view.scale
-        return rows[((low >= 0) & (low + rows[:, 2:4] * view.scale <= CANVAS)).all(axis=1)]
+        size = rows[:, 2:4] * view.scale
+        return rows[((low >= 0) & (low + size <= CANVAS) & (size <= 2 * LARGE)).all(axis=1)]
 
     def look(self, image: Image, view: View) -> Floats:
         """float32 (n, 15) in the image's pixels: x, y, width, height, five landmarks, confidence."""
@@ -126,34 +131,10 @@ class NetworkFinder:
         return rows
 
 
-class HaarFinder:
-    """OpenCV's frontal cascade: no landmarks, and a confidence that only orders its own answers."""
-
-    def find(self, image: Image) -> list[FoundFace]:
-        """See `FaceFinder.find`."""
-        # A cascade keeps state while it runs, so each call reads its own: slower, but safe.
-        folder = cv2.data.haarcascades  # type: ignore[attr-defined]  # missing from its stubs
-        cascade = cv2.CascadeClassifier(folder + "haarcascade_frontalface_default.xml")
-        shrunk = min(1.0, FINE / max(image.shape[:2]))
-        grey = cv2.cvtColor(resized(image, shrunk), cv2.COLOR_RGB2GRAY)
-        boxes, _, weights = cascade.detectMultiScale3(grey, 1.1, 5, minSize=(16, 16), outputRejectLevels=True)
-        return largest(
-            np.array(
-                [
-                    [*(box / shrunk), *[np.nan] * 10, 1 / (1 + np.exp(-weight))]
-                    for box, weight in zip(boxes, weights, strict=True)
-                ],
-                np.float32,
-            ).reshape(-1, 15)
-        )
-
-
 def load(path: Path | None = None) -> FaceFinder:
     """The finder of `path` (a YuNet file or our locator), our own locator when None. Raises ValueError for a file
     that is no face network.
     """
-    if path is None and not LOCATOR.exists():
-        return HaarFinder()
     return NetworkFinder(path or LOCATOR)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from model import faces
 from model.locator import backdrops
-from model.locator.teacher import SURE, Taught
+from model.locator.teacher import SURE, Taught, pyramid
 
 SPANS = (
     (0.0, 44.0),
@@ -39,14 +39,16 @@ class Scene:
 
 
 def compose(rng: np.random.Generator, taught: list[Taught], photographs: list[faces.Image], side: int) -> Scene:
-    """One scene: 45 % composed of one to six pieces, 42 % one whole image, 13 % without a face."""
+    """One scene: 45 % composed of one to eight pieces, 42 % one whole image, 13 % a background alone. A third of the
+    pieces and of the whole images are decoys: without them a locator learns that whatever is framed is a face.
+    """
     kind = rng.random()
     if kind < 0.42:
         scene = _whole(rng, taught, photographs, side)
     else:
         scene = Scene(backdrops.backdrop(rng, photographs, taught, side))
-        for _ in range(int(rng.integers(1, 7)) if kind < 0.87 else 0):
-            add(rng, scene, taught[rng.integers(len(taught))])
+        for _ in range(int(rng.integers(1, 9)) if kind < 0.87 else 0):
+            add(rng, scene, _piece(rng, taught, photographs))
     _hide_parts(rng, scene)
     scene.image = worn(rng, scene.image)
     return scene
@@ -54,7 +56,7 @@ def compose(rng: np.random.Generator, taught: list[Taught], photographs: list[fa
 
 def _whole(rng: np.random.Generator, taught: list[Taught], photographs: list[faces.Image], side: int) -> Scene:
     """One image letterboxed, padded further, or cropped; the rest is black, flat or a backdrop."""
-    piece = taught[rng.integers(len(taught))]
+    piece = _piece(rng, taught, photographs)
     fill = rng.random()
     if fill < 0.6:
         ground: faces.Image = np.zeros((side, side, 3), np.uint8)
@@ -71,6 +73,16 @@ def _whole(rng: np.random.Generator, taught: list[Taught], photographs: list[fac
     centre = side / 2 + room / 2 * (rng.uniform(-1, 1, 2) if how >= 0.4 else 0)
     _paste(rng, scene, piece, scale, centre, turn=0.0 if rng.random() < 0.6 else rng.normal(0, 15), soft=False)
     return scene
+
+
+def _piece(rng: np.random.Generator, taught: list[Taught], photographs: list[faces.Image]) -> Taught:
+    """An image with its faces, or one time in three a decoy: a face-free picture of as likely a size."""
+    piece = taught[rng.integers(len(taught))]
+    if rng.random() < 2 / 3:
+        return piece
+    picture = backdrops.backdrop(rng, photographs, taught, max(piece.pixels.shape[:2]))
+    height, width = piece.pixels.shape[:2]
+    return Taught(pyramid(picture[:height, :width]), np.zeros((0, 15), np.float32), "decoy", held_out=False)
 
 
 def add(rng: np.random.Generator, scene: Scene, piece: Taught) -> None:

@@ -138,14 +138,15 @@ def _kept(cache: Path) -> list[Taught]:
     pictures = np.split(pixels, np.cumsum(shapes.prod(1))[:-1])
     rows = np.split(index["rows"], np.cumsum(index["counts"])[:-1])
     return [
-        Taught(_pyramid(picture.reshape(shape)), answers, str(source), bool(held_out))
+        Taught(pyramid(picture.reshape(shape)), answers, str(source), bool(held_out))
         for picture, shape, answers, source, held_out in zip(
             pictures, shapes, rows, index["sources"], index["held_out"], strict=True
         )
     ]
 
 
-def _pyramid(picture: faces.Image) -> tuple[faces.Image, ...]:
+def pyramid(picture: faces.Image) -> tuple[faces.Image, ...]:
+    """`picture` and `LEVELS - 1` more, each half the size of the one before."""
     levels = [picture]
     while len(levels) < LEVELS:
         levels.append(faces.resized(levels[-1], 0.5))
