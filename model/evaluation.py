@@ -1,7 +1,7 @@
 """Testing a release on a folder of labelled images, file by file as serving would score them.
 
 Of sources that the release learnt from only the test split is used; other sources are used whole. It refuses to
-test on an image that the release's training list holds, under whatever name.
+test on an image that the release's training list holds, under whatever name: collections hold the same bytes twice.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Trial:
 
 
 def choose(release: Release, items: Sequence[Item]) -> list[tuple[Item, str]]:
-    """The items to test on, each with `test` or `unseen`. Raises DatasetError when one was learnt from."""
+    """The items to test on, each with `test` or `unseen`, without those that were learnt from. Raises DatasetError
+    when nothing is left.
+    """
     learnt = _learnt(release)
     taught = {name.partition("/")[0] for name in learnt}
     chosen = [
@@ -44,9 +46,10 @@ def choose(release: Release, items: Sequence[Item]) -> list[tuple[Item, str]]:
         if (split := splits.split_of(item, {item.source} - taught)) in (splits.TEST, splits.UNSEEN)
     ]
     known = set(learnt.values())
-    if leaked := [item.name for item, _ in chosen if releases.digest(item.path) in known]:
-        raise DatasetError(f"{len(leaked)} images to test on were learnt from, the first is {leaked[0]}")
-    return chosen
+    fresh = [(item, split) for item, split in chosen if releases.digest(item.path) not in known]
+    if not fresh:
+        raise DatasetError("every image given was learnt from or calibrated on: there is nothing to test on")
+    return fresh
 
 
 def run(detector: Detector, chosen: Sequence[tuple[Item, str]], done: Callable[[int], object]) -> list[Trial]:

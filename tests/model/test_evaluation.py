@@ -56,11 +56,17 @@ def test_of_a_source_it_learnt_from_only_the_test_split_is_used(release, folder)
     assert [item for item, _ in evaluation.choose(release, items)] == splits.divide(items)[splits.TEST]
 
 
-def test_an_image_it_learnt_from_is_found_under_any_name(release, folder):
+def test_an_image_it_learnt_from_is_left_out_under_any_name(release, folder):
     items = sources.read(folder)
     releases.write_list(release.directory, [Item(items[0].path, "elsewhere/real/x.png", "elsewhere", 0, "x")])
-    with pytest.raises(DatasetError, match="learnt from"):
-        evaluation.choose(release, items)
+    assert [item for item, _ in evaluation.choose(release, items)] == items[1:]
+
+
+def test_with_nothing_left_to_test_on_it_refuses(release, folder):
+    items = sources.read(folder)
+    releases.write_list(release.directory, [Item(item.path, "x/real/x.png", "x", 0, "x") for item in items[:1]])
+    with pytest.raises(DatasetError, match="nothing to test"):
+        evaluation.choose(release, items[:1])
 
 
 def test_what_is_inconclusive_or_failed_is_counted_and_not_measured(release, trials):
