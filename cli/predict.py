@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -48,7 +49,7 @@ def predict(
         if as_json:
             click.echo(json.dumps(answer))
         else:
-            table.add_row(*_row(answer))
+            table.add_row(*map(escape, _row(answer)))
     if not as_json:
         Console().print(table)
     if not scored:

@@ -4,7 +4,8 @@ a CPU; half precision on a GPU moves them by a few hundredths at most). It refus
 
 from __future__ import annotations
 
-import ctypes.util
+import ctypes
+import sys
 from typing import Any, Protocol
 
 import numpy as np
@@ -93,10 +94,9 @@ def start(release: Release, device: str, threads: int) -> Backend:
 
 def _cuda_devices() -> int:
     # Without NVIDIA's driver library there is no device, and a CPU worker is spared torch, or need not have it.
-    if ctypes.util.find_library("cuda") is None:
-        return 0
     try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         import torch
-    except ImportError:
+    except (OSError, ImportError):
         return 0
     return torch.cuda.device_count()
