@@ -1,6 +1,6 @@
 """Sample media for the demo, tests and benchmarks: public-domain pictures, and forgeries made from one of them.
 
-The portrait is NASA's of Eileen Collins, which scikit-image carries, as it carries the cat and the coffee (both CC0).
+The portrait of Eileen Collins and the rocket are NASA's; scikit-image carries both.
 A forgery has its face replaced by an altered copy, so it is one by construction. Nothing here is anybody's upload.
 """
 
@@ -48,7 +48,7 @@ class Stored:
 
 def all_kinds() -> list[Sample]:
     """Returns a handful that shows what can happen to a file."""
-    original, cat = portrait(), Image.fromarray(PICTURES.chelsea())
+    original, rocket = portrait(), Image.fromarray(PICTURES.rocket())
     close = original.crop((110, 0, 340, 250))
     forged = [forgery(seed) for seed in range(4)]
     turned = Image.Exif()
@@ -69,7 +69,7 @@ def all_kinds() -> list[Sample]:
             "forgery",
             _encoded(original, "GIF", save_all=True, append_images=forged[:3], duration=300, loop=0),
         ),
-        Sample("cat.jpg", "no face", _encoded(cat, "JPEG", quality=90)),
+        Sample("rocket.jpg", "no face", _encoded(rocket, "JPEG", quality=90)),
         Sample("torn.jpg", "torn", _encoded(original, "JPEG", quality=92)[:20_000]),
     ]
 

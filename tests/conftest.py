@@ -1,6 +1,7 @@
 """Real engines for every test: embedded PostgreSQL and Redis, migrated once, emptied or rolled back after each test."""
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +39,16 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     ):
         migrate.run(database_url)
         yield Engines(database_url, redis_url)
+
+
+@pytest.fixture(scope="session")
+def labelled() -> Path:
+    """A folder `SOURCE/{real,fake}/*` of images: UNMASK_TEST_DATA, or a folder `data` in one beside the checkout."""
+    beside = [str(found) for found in Path(__file__).resolve().parents[2].glob("*/data") if any(found.glob("*/real"))]
+    folder = os.environ.get("UNMASK_TEST_DATA") or next(iter(beside), None)
+    if folder is None:
+        pytest.skip("no labelled images: set UNMASK_TEST_DATA")
+    return Path(folder)
 
 
 @pytest.fixture(scope="session")

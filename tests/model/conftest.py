@@ -1,9 +1,7 @@
-"""A portrait in the public domain, the shipped detector, and a folder of labelled images where there is one."""
+"""A portrait in the public domain and the shipped detector."""
 
 import io
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,12 +40,3 @@ def landscape() -> Image.Image:
 @pytest.fixture(scope="session")
 def detector() -> Detector:
     return Detector.load(device="cpu", threads=2)
-
-
-@pytest.fixture(scope="session")
-def labelled() -> Path:
-    """A folder `SOURCE/{real,fake}/*`: UNMASK_TEST_DATA, or a sibling of the checkout; skips without."""
-    folder = Path(os.environ.get("UNMASK_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip("no labelled images: set UNMASK_TEST_DATA")
-    return folder
