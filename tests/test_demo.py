@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from installations import UNNAMED, command
 
 from cli import samples
+from tests.installations import UNNAMED, command
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
 

@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from installations import PATIENCE, Installation, chore, eventually, running
 
 from cli import receiver, samples
 from cli.receiver import Inbox
 from cli.samples import Sample
 from cli.visitor import Visitor
+from tests.installations import PATIENCE, Installation, chore, eventually, running
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(1200)]
 EMAIL, PASSWORD = "mo@example.org", "correct horse battery staple"

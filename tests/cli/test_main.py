@@ -6,9 +6,9 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from installations import UNNAMED, command
 
 from cli.main import SUMMARIES, VERBS, unmask
+from tests.installations import UNNAMED, command
 
 
 def test_help_lists_every_verb_and_imports_nothing_heavy() -> None:

@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from installations import command
 
 from cli import samples
+from tests.installations import command
 
 
 @pytest.fixture

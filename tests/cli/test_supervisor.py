@@ -10,13 +10,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from installations import eventually
 
 from cli import processes, supervisor
 from cli.home import Child, Home
 from cli.processes import Program
 from cli.supervisor import Service, Supervisor
 from moderation.errors import Conflict, WorldDown
+from tests.installations import eventually
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 STUBBORN = (

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from installations import PATIENCE, UNNAMED, chore, command, eventually, running
 
 from cli import processes
 from cli.up import answers
 from tests.conftest import Engines
+from tests.installations import PATIENCE, UNNAMED, chore, command, eventually, running
 
 pytestmark = pytest.mark.timeout(900)
 
