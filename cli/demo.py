@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 import httpx
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -39,7 +40,7 @@ FINAL = ("scored", "failed", "deleted")
 PATIENCE = 180.0  # seconds to be ready, or to receive what was promised
 COLOURS = {"clear": "green", "review": "yellow", "fake": "red", "inconclusive": "cyan"}
 
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 120)  # a log has no width of its own
 
 
 @dataclass(frozen=True)
@@ -204,11 +205,14 @@ def _finished(http: httpx.Client, submission_id: str) -> dict[str, Any]:
 
 
 def _table(sent: Sequence[Sent]) -> Table:
-    table = Table(
-        "file", "what it is", "verdict", "score", "faces", "reasons", "ms an image", "s from upload to verdict"
-    )
-    for column in table.columns[3:5] + table.columns[6:]:
-        column.justify = "right"
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("file", "kind", "verdict"):
+        table.add_column(name, no_wrap=True)  # what a person looks for is never cut
+    for name in ("score", "faces"):
+        table.add_column(name, justify="right")
+    table.add_column("reasons", overflow="fold")
+    table.add_column("ms an image", justify="right")
+    table.add_column("s to verdict", justify="right")
     for entry in sent:
         table.add_row(entry.sample.name, entry.sample.kind, *_row(entry))
     return table
