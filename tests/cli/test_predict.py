@@ -12,7 +12,7 @@ from tests.installations import command
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    kept = {"portrait.jpg", "cat.jpg", "torn.jpg"}
+    kept = {"portrait.jpg", "rocket.jpg", "torn.jpg"}
     for sample in samples.all_kinds():
         if sample.name in kept:
             (tmp_path / sample.name).write_bytes(sample.content)
@@ -28,10 +28,10 @@ def test_a_folder_is_walked_and_a_torn_file_fails_alone(folder: Path) -> None:
     code, answers = predict(str(folder), str(folder / "missing.jpg"))
     assert code == 0
     by_name = {Path(str(answer["file"])).name: answer for answer in answers}
-    assert set(by_name) == {"portrait.jpg", "cat.jpg", "torn.jpg", "missing.jpg"}
+    assert set(by_name) == {"portrait.jpg", "rocket.jpg", "torn.jpg", "missing.jpg"}
     assert {"score", "band", "reasons", "faces"} <= set(by_name["portrait.jpg"])
     assert by_name["portrait.jpg"]["faces"]
-    assert by_name["cat.jpg"]["reasons"] == ["no_face"]
+    assert by_name["rocket.jpg"]["reasons"] == ["no_face"]
     for name in ("torn.jpg", "missing.jpg"):
         assert by_name[name]["failure"]
         assert "score" not in by_name[name]
