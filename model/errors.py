@@ -41,6 +41,18 @@ class TornFile(BadImage):
     slug = "torn-file"
 
 
+class UnsafeMember(BadImage):
+    """The archive's member leads out of the folder, is a link, or unpacks to far more than it is."""
+
+    slug = "unsafe-member"
+
+
+class NoFace(BadImage):
+    """No face was found where faces are to be cut out."""
+
+    slug = "no-face"
+
+
 class ReleaseError(ModelError):
     """The detector release is missing or not what its own record says."""
 

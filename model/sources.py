@@ -66,7 +66,7 @@ def _holds_classes(folder: Path) -> bool:
 
 
 def _of_source(home: Path, suffixes: Collection[str]) -> Iterable[Item]:
-    source = home.resolve().name
+    source = home.absolute().name
     groups = _groups(home / "groups.csv")
     for kind, label in LABELS.items():
         for path in sorted((home / kind).rglob("*")):

@@ -27,7 +27,7 @@ RECORD, TABLE, LISTS, MEDIA = "dataset.json", "manifest.csv.gz", "splits", "medi
 class Row:
     """One file: `path` below the folder numbered `root` in the record, `label` 0 real or 1 fake, `pdq` 64 hex digits
     with its quality 0 to 100, sides in pixels, `jpeg_quality` 1 to 100 as estimated from the quantisation tables
-    (None for other formats), `faces` where somebody counted them.
+    (None for other formats), `faces` where somebody counted them, `published` the split that the publisher put it in.
     """
 
     path: str
@@ -45,6 +45,7 @@ class Row:
     bytes: int
     jpeg_quality: int | None = None
     faces: int | None = None
+    published: str = ""
     component: str = ""
 
     @property
@@ -97,11 +98,11 @@ def write(home: Path, record: Mapping[str, Any], rows: Iterable[Row], lists: Map
     whatever else it is to say.
     """
     (home / LISTS).mkdir(parents=True, exist_ok=True)
-    table = _table(COLUMNS, (asdict(row).values() for row in rows))
-    (home / TABLE).write_bytes(gzip.compress(table, mtime=0))
+    content = table(COLUMNS, (asdict(row).values() for row in rows))
+    (home / TABLE).write_bytes(gzip.compress(content, mtime=0))
     splits = {}
     for name, members in lists.items():
-        content = _table(("path", "sha256"), ((row.path, row.sha256) for row in members))
+        content = table(("path", "sha256"), ((row.path, row.sha256) for row in members))
         list_file(home, name).write_bytes(content)
         splits[name] = hashlib.sha256(content).hexdigest()
     said = {"format": FORMAT, **record, "splits": splits, "manifest": digest(home / TABLE)}
@@ -125,7 +126,8 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> bytes:
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> bytes:
+    """CSV in UTF-8 with a head of `columns`."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(columns)

@@ -1,0 +1,90 @@
+"""`unmask dataset`: make one dataset of several folders, and look for leaks in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cli.train import OUT, progress_bar
+
+if TYPE_CHECKING:
+    from model.datasets.building import Summary
+    from model.splits import Shares
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+# Written out, so that help needs neither numpy nor OpenCV; a test holds them to what there is.
+LAYOUTS = ("faceforensics", "celebdf", "plain", "challenge", "dfdc", "openforensics")
+SHOWN = 10  # unreadable files named on the screen; the list has them all
+
+
+@click.group()
+def dataset() -> None:
+    """Datasets with frozen splits: build, check."""
+
+
+def _shares(_context: click.Context, _parameter: click.Parameter, text: str) -> Shares:
+    try:
+        train, validation, test = (float(part) for part in text.split("/"))
+    except ValueError:
+        raise click.BadParameter("three numbers are needed, as in 80/10/10") from None
+    total = train + validation + test
+    if min(train, validation, test) < 0 or total <= 0:
+        raise click.BadParameter("shares are not negative, and not all nought")
+    return train / total, validation / total, test / total
+
+
+@dataset.command()
+@click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DATA...")
+@click.option("--out", type=OUT, required=True, help="The dataset's directory; crops and copies go there, too.")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="What DATA follows; recognised by default.")
+@click.option("--shares", default="80/10/10", callback=_shares, show_default=True, help="train/validation/test")
+@click.option("--balance", is_flag=True, help="Drop the larger class's surplus in every split of a two-class source.")
+@click.option("--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Frames taken of a video.")
+def build(folders: Sequence[Path], out: Path, layout: str | None, shares: Shares, balance: bool, frames: int) -> None:
+    """Read folders of labelled images or videos into one manifest and frozen lists of train, validation and test.
+
+    DATA is SOURCE/{real,fake} folders with an optional groups.csv, the Face Deepfake Detection Challenge's archives,
+    or a copy of DFDC, FaceForensics++, Celeb-DF or OpenForensics, or a folder of such. No group and no cluster of
+    near-duplicates is parted. An interrupted build goes on where it was.
+    """
+    from model.datasets import building
+
+    options = building.Options(layout, shares, balance, frames)
+    with progress_bar() as bar:
+        task = bar.add_task("measuring", total=None)
+        summary = building.build(
+            folders, out, options, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    _tell(Console(), out, summary)
+
+
+def _tell(console: Console, out: Path, summary: Summary) -> None:
+    table = Table("source", "layout", "real", "fake", "groups", "train", "validation", "test")
+    for name, row in summary.record["sources"].items():
+        lists = [f"{split['real']}+{split['fake']}" for split in row["splits"].values()]
+        words = (name, row["layout"], *(str(row[column]) for column in ("real", "fake", "groups")), *lists)
+        table.add_row(*map(escape, words))
+    console.print(table)
+    joined = summary.components
+    console.print(
+        f"{joined.near_pairs} near-duplicate pairs and {joined.equal_files} files with a twin tie {joined.groups} "
+        f"groups into {joined.count} components; the largest hold {', '.join(map(str, joined.largest[:5]))} files"
+    )
+    if joined.lopsided:
+        console.print("[yellow]warning:[/] one component is so large that the splits cannot have their shares")
+    for folder in summary.passed_over:
+        console.print(f"[yellow]passed over:[/] {escape(str(folder))} follows no known layout")
+    for path, failure in list(summary.unreadable.items())[:SHOWN]:
+        console.print(f"[yellow]unreadable:[/] {escape(path)}: {failure.slug}, {escape(failure.detail)}")
+    if len(summary.unreadable) > SHOWN:
+        console.print(f"and {len(summary.unreadable) - SHOWN} more in {escape(str(out / 'unreadable.csv'))}")
+    if summary.dropped:
+        console.print(
+            f"{len(summary.dropped)} files dropped to balance the classes: {escape(str(out / 'dropped.csv'))}"
+        )
