@@ -1,7 +1,8 @@
 """An album: every training face cut out once with some surroundings, so that an epoch decodes no file.
 
-A folder of three arrays (views, boxes, landmarks) and the list they were made from. Views are wider than what the
-network sees, which leaves room to move, turn and zoom. It refuses to be reused for another list or another finder.
+A folder of arrays and the list they were made from. Views are wider than what the network sees, which leaves room to
+move, turn and zoom. A forgery that shows the same frame as an original of its group is cut by the original's box, so
+that the two lie pixel on pixel and their difference is kept. It refuses to be reused for another list or finder.
 """
 
 from __future__ import annotations
@@ -12,30 +13,36 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model import crops, pixels
+from model import crops, pairs, pixels
 from model.errors import BadImage
-from model.faces import FaceFinder
+from model.faces import FaceFinder, FoundFace
 from model.sources import Item
 
 SIDE = 224  # pixels
-_ARRAYS = ("views", "boxes", "landmarks")
+_ARRAYS = ("views", "boxes", "landmarks", "changes", "originals")
+NONE = -1
 MARGIN = 1.4  # side of the view / longer side of the face's box
 
 
 @dataclass(frozen=True, slots=True)
 class Album:
     """Of `items` with a face: `views` uint8 (n, 224, 224, 3), and in the views' pixels `boxes` float32 (n, 4) and
-    `landmarks` float32 (n, 5, 2), NaN where the finder has none. `faceless` counts the items left out.
+    `landmarks` float32 (n, 5, 2), NaN where the finder has none. `originals` int32 (n,) is the row of the original that
+    shows a forgery's own frame, else -1; `changes` uint8 (n, 56, 56) is where they differ, see `pairs.changes`.
+    `faceless` counts the items left out.
     """
 
     items: list[Item]
     views: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     landmarks: NDArray[np.float32]
+    changes: NDArray[np.uint8]
+    originals: NDArray[np.int32]
     faceless: int
 
 
@@ -52,50 +59,101 @@ def open_or_build(
     with_face = json.loads((home / "album.json").read_text())
     arrays = {name: np.load(home / f"{name}.npy", mmap_mode="r")[: len(with_face)] for name in _ARRAYS}
     chosen = [items[index] for index in with_face]
-    return Album(chosen, arrays["views"], arrays["boxes"], arrays["landmarks"], len(items) - len(chosen))
+    return Album(chosen, faceless=len(items) - len(chosen), **arrays)
 
 
 def _key(items: Sequence[Item], finder_name: str) -> str:
-    listed = "\n".join([f"{finder_name} {SIDE} {MARGIN}", *(f"{item.name} {item.path}" for item in items)])
+    listed = "\n".join([f"2 {finder_name} {SIDE} {MARGIN}", *(f"{item.name} {item.path}" for item in items)])
     return hashlib.sha256(listed.encode()).hexdigest()[:16]
 
 
 def _build(home: Path, items: Sequence[Item], finder: FaceFinder, done: Callable[[], object]) -> None:
     home.mkdir(parents=True, exist_ok=True)
-    views = np.lib.format.open_memmap(home / "views.npy", "w+", np.uint8, (len(items), SIDE, SIDE, 3))
-    boxes = np.zeros((len(items), 4), np.float32)
-    landmarks = np.zeros((len(items), 5, 2), np.float32)
+    count = len(items)
+    views = np.lib.format.open_memmap(home / "views.npy", "w+", np.uint8, (count, SIDE, SIDE, 3))
+    boxes, landmarks = np.zeros((count, 4), np.float32), np.zeros((count, 5, 2), np.float32)
+    changes, originals = np.zeros((count, pairs.CELLS, pairs.CELLS), np.uint8), np.full(count, NONE, np.int32)
     with_face: list[int] = []
+    groups: dict[str, list[int]] = {}
+    for index, item in enumerate(items):
+        groups.setdefault(item.key, []).append(index)
     with ThreadPoolExecutor(2) as pool:
-        for index, cut in enumerate(pool.map(lambda item: cut_out(item, finder), items)):
-            done()
-            if cut is not None:
+        for indices, cuts in zip(
+            groups.values(),
+            pool.map(lambda rows: cut_group([items[index] for index in rows], finder), groups.values()),
+            strict=True,
+        ):
+            first = len(with_face)
+            for cut in cuts:
+                done()
+                if cut.face is None:
+                    continue
                 row = len(with_face)
-                views[row], boxes[row], landmarks[row] = cut
-                with_face.append(index)
+                views[row], boxes[row], landmarks[row] = cut.face
+                if cut.change is not None and cut.original is not None:
+                    changes[row] = cut.change
+                    originals[row] = first + sum(before.face is not None for before in cuts[: cut.original])
+                with_face.append(indices[cut.place])
     views.flush()
-    np.save(home / "boxes.npy", boxes)
-    np.save(home / "landmarks.npy", landmarks)
+    kept: dict[str, NDArray[Any]] = {
+        "boxes": boxes, "landmarks": landmarks, "changes": changes, "originals": originals,
+    }  # fmt: skip
+    for name, array in kept.items():
+        np.save(home / f"{name}.npy", array)
     # Written last: its presence says that the arrays are whole.
     (home / "album.json").write_text(json.dumps(with_face))
 
 
-def cut_out(
-    item: Item, finder: FaceFinder
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]] | None:
-    """View, box and landmarks of the largest face; None where no face is found or the file cannot be read."""
+Face = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What became of the item at `place` in its group: view, box and landmarks of its largest face, or None; and for a
+    forgery the place of the original of the same frame with the map of changes.
+    """
+
+    place: int
+    face: Face | None
+    original: int | None = None
+    change: NDArray[np.uint8] | None = None
+
+
+def cut_group(items: Sequence[Item], finder: FaceFinder) -> list[Cut]:
+    """One cut an item, in order."""
+    images = [_decoded(item) for item in items]
+    found = [None if image is None else next(iter(finder.find(image)), None) for image in images]
+    reals = [place for place, item in enumerate(items) if not item.label and found[place] is not None]
+    return [_cut(place, items[place].label, images, found, reals) for place in range(len(items))]
+
+
+def _cut(
+    place: int, label: int, images: Sequence[NDArray[np.uint8] | None], found: Sequence[FoundFace | None],
+    reals: Sequence[int],
+) -> Cut:  # fmt: skip
+    image, face = images[place], found[place]
+    if image is None:
+        return Cut(place, None)
+    for original in reals if label else ():
+        real, its_face = images[original], found[original]
+        if real is not None and its_face is not None and pairs.same_frame(real, image):
+            mine = _face(image, its_face)
+            return Cut(place, mine, original, pairs.changes(_face(real, its_face)[0], mine[0]))
+    return Cut(place, None if face is None else _face(image, face))
+
+
+def _decoded(item: Item) -> NDArray[np.uint8] | None:
     try:
-        image = next(pixels.decode(item.path.read_bytes())).pixels
+        return next(pixels.decode(item.path.read_bytes())).pixels
     except BadImage:
         return None
-    found = finder.find(image)
-    if not found:
-        return None
-    x, y, width, height = found[0].box
+
+
+def _face(image: NDArray[np.uint8], face: FoundFace) -> Face:
+    x, y, width, height = face.box
     scale = SIDE / (max(width, height) * MARGIN)
     origin = np.array([x + width / 2, y + height / 2], np.float32) - SIDE / scale / 2
     box = np.array([x, y, width, height], np.float32) * scale
     box[:2] -= origin * scale
-    points = found[0].landmarks
-    marks = np.full((5, 2), np.nan, np.float32) if points is None else (points - origin) * scale
-    return crops.square(image, found[0].box, MARGIN, SIDE), box, np.asarray(marks, np.float32)
+    marks = np.full((5, 2), np.nan, np.float32) if face.landmarks is None else (face.landmarks - origin) * scale
+    return crops.square(image, face.box, MARGIN, SIDE), box, np.asarray(marks, np.float32)

@@ -7,6 +7,7 @@ It refuses to know the label.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -21,27 +22,43 @@ _KERNELS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS
 _CHROMA = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 
 
-def vary(view: Image, box: Floats, landmarks: Floats, margin: float, chance: np.random.Generator) -> Image:
-    """uint8 square, cut from `view` around `box` (x, y, width, height) at about `margin`, altered in place and look."""
-    if chance.random() < 0.1 and not np.isnan(landmarks).any():
-        view = hide_part(view, landmarks, chance)
-    crop = cut(view, box, margin, chance)
-    if chance.random() < 0.5:
-        crop = np.ascontiguousarray(crop[:, ::-1])
-    if chance.random() < 0.7:
-        crop = recolour(crop, chance)
-    if chance.random() < 0.08:
-        crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    if chance.random() < 0.15:
-        crop = cv2.GaussianBlur(crop, (0, 0), chance.uniform(0.4, 1.6))
-    if chance.random() < 0.15:
-        noise = chance.standard_normal(crop.shape, np.float32) * chance.uniform(1, 8)
-        crop = np.clip(crop + noise, 0, 255).astype(np.uint8)
-    return np.asarray(crop, np.uint8)
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a crop lies on a view: the affine map `turn` (2, 3) to a square of `side` pixels, mirrored or not, with a
+    part of the face behind a bar of one colour (left, top, right, bottom, colour) in some.
+    """
+
+    turn: Floats
+    side: int
+    mirrored: bool
+    bar: tuple[int, int, int, int, tuple[int, int, int]] | None
+
+    def cut(self, view: Image) -> Image:
+        """uint8 (side, side, 3): the crop of the view."""
+        if self.bar is not None:
+            left, top, right, bottom, colour = self.bar
+            view = view.copy()
+            cv2.rectangle(view, (left, top), (right, bottom), colour, -1)
+        return self._cut(view, cv2.BORDER_REPLICATE)
+
+    def cut_map(self, altered: Image, view_side: int, cells: int) -> Image:
+        """uint8 (cells, cells): the same crop of a map of the view, 0 to 255. What lies behind the bar is unaltered."""
+        spread = cv2.resize(altered, (view_side, view_side), interpolation=cv2.INTER_LINEAR)
+        if self.bar is not None:
+            left, top, right, bottom, _ = self.bar
+            cv2.rectangle(spread, (left, top), (right, bottom), 0, -1)
+        crop = self._cut(spread, cv2.BORDER_CONSTANT)
+        return np.asarray(cv2.resize(crop, (cells, cells), interpolation=cv2.INTER_AREA), np.uint8)
+
+    def _cut(self, picture: Image, border: int) -> Image:
+        crop = cv2.warpAffine(picture, self.turn, (self.side, self.side), flags=cv2.INTER_LINEAR, borderMode=border)
+        return np.ascontiguousarray(crop[:, ::-1]) if self.mirrored else np.asarray(crop)
 
 
-def cut(view: Image, box: Floats, margin: float, chance: np.random.Generator) -> Image:
-    """The square around the box, its margin, centre, angle and shear off by a little: finders differ by as much."""
+def place(box: Floats, landmarks: Floats, margin: float, chance: np.random.Generator) -> Placement:
+    """The square around `box` (x, y, width, height) at about `margin`, its size, centre, angle and shear off by a
+    little: finders differ by as much. One in ten has the eyes, the nose or the mouth hidden.
+    """
     x, y, width, height = (float(value) for value in box)
     face = max(width, height)
     side = round(face * margin)
@@ -51,7 +68,31 @@ def cut(view: Image, box: Floats, margin: float, chance: np.random.Generator) ->
     turn = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), angle, zoom)
     turn[0, 1] += chance.uniform(-0.05, 0.05) if angle else 0.0
     turn[:, 2] = side / 2 - turn[:, :2] @ centre
-    crop = cv2.warpAffine(view, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    hides = chance.random() < 0.1 and not np.isnan(landmarks).any()
+    return Placement(turn, side, bool(chance.random() < 0.5), _bar(landmarks, chance) if hides else None)
+
+
+def _bar(landmarks: Floats, chance: np.random.Generator) -> tuple[int, int, int, int, tuple[int, int, int]]:
+    """Over the eyes, the nose or the mouth. `landmarks`: see `faces.FoundFace`."""
+    eyes, nose, mouth = landmarks[:2], landmarks[2:3], landmarks[3:]
+    part = (eyes, nose, mouth)[chance.integers(3)]
+    reach = float(np.linalg.norm(eyes[1] - eyes[0])) * chance.uniform(0.25, 0.45)
+    (left, top), (right, bottom) = part.min(axis=0) - reach, part.max(axis=0) + reach
+    red, green, blue = (int(value) for value in chance.integers(0, 256, 3))
+    return int(left), int(top), int(right), int(bottom), (red, green, blue)
+
+
+def alter(crop: Image, chance: np.random.Generator) -> Image:
+    """uint8, the shape of `crop`: its colours moved, some grey, soft or noisy."""
+    if chance.random() < 0.7:
+        crop = recolour(crop, chance)
+    if chance.random() < 0.12:
+        crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    if chance.random() < 0.15:
+        crop = cv2.GaussianBlur(crop, (0, 0), chance.uniform(0.4, 1.6))
+    if chance.random() < 0.15:
+        noise = chance.standard_normal(crop.shape, np.float32) * chance.uniform(1, 8)
+        crop = np.clip(crop + noise, 0, 255).astype(np.uint8)
     return np.asarray(crop, np.uint8)
 
 
@@ -67,22 +108,10 @@ def recolour(crop: Image, chance: np.random.Generator) -> Image:
     return np.asarray(level, np.uint8)
 
 
-def hide_part(view: Image, landmarks: Floats, chance: np.random.Generator) -> Image:
-    """A copy with the eyes, the nose or the mouth behind a bar of one colour. `landmarks`: see `faces.FoundFace`."""
-    eyes, nose, mouth = landmarks[:2], landmarks[2:3], landmarks[3:]
-    part = (eyes, nose, mouth)[chance.integers(3)]
-    reach = float(np.linalg.norm(eyes[1] - eyes[0])) * chance.uniform(0.25, 0.45)
-    low, high = part.min(axis=0) - reach, part.max(axis=0) + reach
-    hidden = view.copy()
-    colour = [int(value) for value in chance.integers(0, 256, 3)]
-    cv2.rectangle(hidden, (int(low[0]), int(low[1])), (int(high[0]), int(high[1])), colour, -1)
-    return hidden
-
-
 def equalise(crop: Image, size: int, chance: np.random.Generator) -> Image:
     """uint8 (size, size, 3): shrunk by a random kernel, through JPEG once or twice, and resized to `size`."""
     if chance.random() < 0.5:
-        small = round(size * chance.uniform(0.5, 1.0))
+        small = round(size * chance.uniform(0.4, 1.0))
         crop = np.asarray(cv2.resize(crop, (small, small), interpolation=_KERNELS[chance.integers(4)]), np.uint8)
     for _ in range(1 + (chance.random() < 0.2)):
         crop = through_jpeg(crop, int(chance.integers(40, 96)), bool(chance.random() < 0.5))

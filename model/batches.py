@@ -1,8 +1,9 @@
 """Which faces a training step sees: pairs of a real and a fake of one source, so that no batch lets a source stand
 for a class.
 
-Step k's batch is a function of the seed and k alone, which makes resuming exact. It refuses sources without reals:
-nothing could be learnt from them but where an image is from.
+Where the fake's original is known, the pair is cut alike, and a map says which places were altered. Step k's batch is
+a function of the seed and k alone, which makes resuming exact. It refuses sources without reals: nothing could be
+learnt from them but where an image is from.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from model import augmentations, selfblending
-from model.albums import Album
+from model import augmentations, networks
+from model.albums import SIDE, Album
 from model.errors import DatasetError
+from model.forgeries import MANIPULATED, SYNTHETIC, Forger, Shares, Shown
 
-REAL, MANIPULATED, SYNTHETIC = 0, 1, 2
 # Draws of a source grow with its size to this power: 1 treats every image alike, 0 every source.
 SIZE_POWER = 0.6
+
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,50 +72,58 @@ def families(album: Album, synthetic: Collection[str], mates: Mapping[str, str])
     return found
 
 
-class Batches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Item k is step k's batch: uint8 (batch, size, size, 3) crops and int64 (batch,) classes."""
+class Batches(Dataset[Batch]):
+    """Item k is step k's batch: uint8 (batch, size, size, 3) crops, int64 (batch,) classes, uint8 (batch, size / 8,
+    size / 8) maps of what was altered, 0 to 255, and bool (batch,) whether that is known.
+    """
 
     def __init__(
-        self,
-        album: Album,
-        kin: Mapping[str, Family],
-        *,
-        sizes: NDArray[np.int64],
-        batch: int,
-        margin: float,
-        blended: float,
-        seed: int,
-    ) -> None:
-        """`sizes[k]` is the crop's side at step k, `blended` the share of fakes that are self-blended."""
+        self, album: Album, kin: Mapping[str, Family], *, sizes: NDArray[np.int64], batch: int, margin: float,
+        shares: Shares, seed: int,
+    ) -> None:  # fmt: skip
+        """`sizes[k]` is the crop's side at step k."""
         self._album, self._kin = album, list(kin.values())
         weights = np.array([family.size for family in self._kin], float) ** SIZE_POWER
         self._weights = weights / weights.sum()
-        self._sizes, self._pairs, self._margin, self._blended, self._seed = sizes, batch // 2, margin, blended, seed
+        self._sizes, self._pairs, self._margin, self._seed = sizes, batch // 2, margin, seed
+        self._forger = Forger(album, shares)
 
     def __len__(self) -> int:
         return len(self._sizes)
 
-    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, step: int) -> Batch:
         chance = np.random.default_rng((self._seed, step))
         size = int(self._sizes[step])
-        crops, classes = [], []
-        for family in chance.choice(len(self._kin), self._pairs, p=self._weights):
-            for view, row, kind in self._pair(self._kin[family], chance):
-                box, marks = self._album.boxes[row], self._album.landmarks[row]
-                varied = augmentations.vary(view, box, marks, self._margin, chance)
-                crops.append(augmentations.equalise(varied, size, chance))
-                classes.append(kind)
-        return torch.from_numpy(np.stack(crops)), torch.tensor(classes)
+        rows = [
+            row
+            for family in chance.choice(len(self._kin), self._pairs, p=self._weights)
+            for row in self._pair(self._kin[family], size, chance)
+        ]
+        crops, classes, maps, known = zip(*rows, strict=True)
+        return (
+            torch.from_numpy(np.stack(crops)),
+            torch.tensor(classes),
+            torch.from_numpy(np.stack(maps)),
+            torch.tensor(known),
+        )
 
     def _pair(
-        self, family: Family, chance: np.random.Generator
-    ) -> tuple[tuple[NDArray[np.uint8], int, int], tuple[NDArray[np.uint8], int, int]]:
+        self, family: Family, size: int, chance: np.random.Generator
+    ) -> list[tuple[NDArray[np.uint8], int, NDArray[np.uint8], bool]]:
         real = int(chance.choice(family.reals))
-        if not family.fakes or chance.random() < self._blended:
-            row = int(chance.choice(family.reals))
-            box, marks = self._album.boxes[row], self._album.landmarks[row]
-            fake = (selfblending.blend(self._album.views[row], box, marks, chance), row, MANIPULATED)
-        else:
-            row = int(chance.choice(family.partners.get(real, family.fakes)))
-            fake = (self._album.views[row], row, family.fake_class)
-        return (self._album.views[real], real, REAL), fake
+        shown = self._forger.pair(real, family.fakes, family.partners.get(real, ()), family.fake_class, chance)
+        # Half of the pairs that lie pixel on pixel are placed and treated alike: only the forgery is left to see.
+        alike = shown[0].frame == shown[1].frame and chance.random() < 0.5
+        seeds = chance.integers(2**32, size=2)
+        seeds = seeds[[0, 0]] if alike else seeds
+        return [self._row(one, size, np.random.default_rng(seed)) for one, seed in zip(shown, seeds, strict=True)]
+
+    def _row(
+        self, shown: Shown, size: int, chance: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], int, NDArray[np.uint8], bool]:
+        cells = size // networks.MAP_STRIDE
+        placed = augmentations.place(shown.box, shown.landmarks, self._margin, chance)
+        crop = augmentations.equalise(augmentations.alter(placed.cut(shown.view), chance), size, chance)
+        known = shown.altered is not None
+        altered = placed.cut_map(shown.altered, SIDE, cells) if shown.altered is not None else None
+        return crop, shown.kind, np.zeros((cells, cells), np.uint8) if altered is None else altered, known

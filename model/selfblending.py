@@ -17,18 +17,26 @@ from numpy.typing import NDArray
 Image = NDArray[Any]
 Floats = NDArray[Any]
 
+_STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 
-def blend(view: Image, box: Floats, landmarks: Floats, chance: np.random.Generator) -> Image:
-    """uint8, the shape of `view`: its face replaced by an altered copy of itself. `box` is (x, y, width, height) and
-    `landmarks` (5, 2) in the view's pixels; NaN landmarks make the mask an ellipse.
+
+def blend(view: Image, box: Floats, landmarks: Floats, chance: np.random.Generator) -> tuple[Image, Image]:
+    """uint8, the shape of `view`: its face replaced by an altered copy of itself; and uint8 (side, side), 255 where it
+    was. `box` is (x, y, width, height) and `landmarks` (5, 2) in the view's pixels; NaN landmarks make the mask an
+    ellipse.
     """
     altered = recoloured(view, chance)
     source, target = (altered, view) if chance.random() < 0.5 else (view, altered)
-    mask = _mask(view.shape[0], box, landmarks, chance)
+    mask = face_mask(view.shape[0], box, landmarks, chance)
     source, mask = _moved(source, mask, box, chance)
-    alpha = _softened(mask, chance)[..., None] * chance.choice([0.25, 0.5, 0.75, 1.0, 1.0, 1.0])
-    blended: Image = np.clip(source * alpha + target * (1 - alpha), 0, 255).round().astype(np.uint8)
-    return blended
+    return laid_over(source, target, mask, chance)
+
+
+def laid_over(source: Image, target: Image, mask: Floats, chance: np.random.Generator) -> tuple[Image, Image]:
+    """`source` over `target` through the softened `mask`, wholly or in part; and the mask as uint8."""
+    alpha = _softened(mask, chance)
+    blended: Image = target + (source.astype(np.float32) - target) * (alpha * chance.choice(_STRENGTHS))[..., None]
+    return np.clip(blended, 0, 255).round().astype(np.uint8), (alpha * 255).astype(np.uint8)
 
 
 def recoloured(image: Image, chance: np.random.Generator) -> Image:
@@ -50,7 +58,7 @@ def recoloured(image: Image, chance: np.random.Generator) -> Image:
     return np.asarray(changed, np.uint8)
 
 
-def _mask(side: int, box: Floats, landmarks: Floats, chance: np.random.Generator) -> Floats:
+def face_mask(side: int, box: Floats, landmarks: Floats, chance: np.random.Generator) -> Floats:
     """float32 (side, side), 1 on the face: an ellipse over it, or the hull around eyes, nose and mouth."""
     mask = np.zeros((side, side), np.float32)
     x, y, width, height = (float(value) for value in box)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from model import crops, networks
 from model.albums import Album
 from model.batches import Batches, Family
 from model.errors import DatasetError
+from model.forgeries import Shares
 
 # Two thirds of the steps see small crops, the rest those of serving: twice the steps for little loss.
 EARLY_SIZE_SHARE = 0.8
@@ -46,7 +47,8 @@ class Recipe:
     learning_rate: float = 5e-4
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
-    blended: float = 0.25
+    shares: Shares = field(default_factory=Shares)
+    map_weight: float = 0.5
     averaging: float = 0.998
     seed: int = 0
     minutes: float | None = None
@@ -86,8 +88,9 @@ class Run:
 def start(recipe: Recipe, weights: Path | None) -> Run:
     """A new run from `weights` (see `networks.create`), or from random ones."""
     torch.manual_seed(recipe.seed)
-    network = networks.create(recipe.backbone, recipe.mean, recipe.std, weights)
-    average = networks.create(recipe.backbone, recipe.mean, recipe.std)
+    with_map = recipe.map_weight > 0
+    network = networks.create(recipe.backbone, recipe.mean, recipe.std, weights, with_map=with_map)
+    average = networks.create(recipe.backbone, recipe.mean, recipe.std, with_map=with_map)
     average.load_state_dict(network.state_dict())
     # Decay is for convolutions and matrices; on biases and normalisation it only shrinks what the data needs.
     decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
@@ -120,15 +123,15 @@ def train(
     recipe = run.recipe
     batches = Batches(
         album, kin, sizes=recipe.sizes(), batch=recipe.batch, margin=recipe.margin,
-        blended=recipe.blended, seed=recipe.seed,
+        shares=recipe.shares, seed=recipe.seed,
     )  # fmt: skip
     rest = Subset(batches, range(run.step, recipe.steps))
     began = time.monotonic() - run.seconds
-    for images, classes in DataLoader(rest, batch_size=None, num_workers=2, prefetch_factor=4):
+    for batch in DataLoader(rest, batch_size=None, num_workers=2, prefetch_factor=4):
         progress = _progress(run)
         for group in run.optimiser.param_groups:
             group["lr"] = recipe.learning_rate * schedule(progress)
-        loss = _step(run, images, classes)
+        loss = _step(run, *batch)
         run.step, run.seconds = run.step + 1, time.monotonic() - began
         if run.step % SAVE_EVERY == 0:
             run.save(checkpoint)
@@ -154,11 +157,20 @@ def _progress(run: Run) -> float:
     return max(run.step / run.recipe.steps, by_clock)
 
 
-def _step(run: Run, images: Tensor, classes: Tensor) -> float:
+def map_loss(logits: Tensor, maps: Tensor, known: Tensor) -> Tensor:
+    """Binary cross-entropy of each cell, over the crops (n,) whose alteration is `known`; `maps` uint8 0 to 255."""
+    cells = functional.binary_cross_entropy_with_logits(logits, maps.float() / 255, reduction="none").mean(dim=(1, 2))
+    return (cells * known).sum() / known.sum().clamp(min=1)
+
+
+def _step(run: Run, images: Tensor, classes: Tensor, maps: Tensor, known: Tensor) -> float:
     torch.manual_seed(run.recipe.seed + run.step)  # dropout, too, is a function of the step
     run.network.train()
     run.optimiser.zero_grad(set_to_none=True)
-    loss = loss_of(run.network(images), classes, run.recipe.label_smoothing)
+    logits, cells, _ = run.network.everything(images)
+    loss = loss_of(logits, classes, run.recipe.label_smoothing)
+    if cells is not None:
+        loss = loss + run.recipe.map_weight * map_loss(cells, maps, known)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(run.network.parameters(), 5.0)
     run.optimiser.step()
