@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,16 +17,23 @@ from model.errors import DeviceError, ReleaseError
 from model.releases import Release
 
 Crops = NDArray[np.uint8]
-Logits = NDArray[np.float32]
+Floats = NDArray[np.float32]
+LOGITS, MAP, FEATURES = "logits", "map", "features"  # the outputs of a graph; the first is in every one
 
 
 class Backend(Protocol):
-    """A network that is ready to run."""
+    """A network that is ready to run. `outputs` are the names that `look` knows."""
 
     device: str
+    outputs: frozenset[str]
 
-    def forward(self, crops: Crops) -> Logits:
-        """float32 (n, 2) logits, manipulated and synthetic, of uint8 (n, size, size, 3) RGB crops."""
+    def forward(self, crops: Crops) -> Floats:
+        """float32 (n, heads) logits of uint8 (n, size, size, 3) RGB crops."""
+
+    def look(self, crops: Crops, names: Sequence[str]) -> dict[str, Floats]:
+        """By name, those of `names` that the network has: `logits` as `forward`; `map` (n, h, w), the logits of
+        "altered here"; `features` (n, d), what the heads read.
+        """
 
 
 class OnnxBackend:
@@ -42,12 +50,32 @@ class OnnxBackend:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding wants those cores
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has no public base class for its errors
+            raise ReleaseError(f"{path} is not a graph that can run here: {str(error).splitlines()[0]}") from error
+        self.outputs = frozenset(output.name for output in self._session.get_outputs())
+        size = self._session.get_inputs()[0].shape[0]
+        self._fixed = size if isinstance(size, int) else None
 
-    def forward(self, crops: Crops) -> Logits:
+    def forward(self, crops: Crops) -> Floats:
         """See `Backend.forward`."""
-        (logits,) = self._session.run(["logits"], {"crops": crops})
-        return np.asarray(logits, np.float32)
+        return self.look(crops, [LOGITS])[LOGITS]
+
+    def look(self, crops: Crops, names: Sequence[str]) -> dict[str, Floats]:
+        """See `Backend.look`."""
+        wanted = [name for name in names if name in self.outputs]
+        if self._fixed is None:
+            return dict(zip(wanted, self._run(wanted, crops), strict=True))
+        # A graph for exactly so many crops gets them, the last one repeated until they are.
+        rows = np.arange(-(-len(crops) // self._fixed) * self._fixed).clip(max=len(crops) - 1)
+        parts = [self._run(wanted, crops[some]) for some in rows.reshape(-1, self._fixed)]
+        joined = (np.concatenate(part)[: len(crops)] for part in zip(*parts, strict=True))
+        return dict(zip(wanted, joined, strict=True))
+
+    def _run(self, names: Sequence[str], crops: Crops) -> list[Floats]:
+        found: list[Floats] = self._session.run(names, {"crops": crops})
+        return found
 
 
 class TorchBackend:
@@ -62,27 +90,38 @@ class TorchBackend:
         path = release.file(releases.WEIGHTS)
         if path is None:
             raise ReleaseError(f"{release.directory} has no {releases.WEIGHTS}, which scoring with torch needs")
-        steps = release.preprocessing
-        network = networks.create(release.backbone, steps.mean, steps.std)
-        network.load_state_dict(load_file(path))
+        steps, weights = release.preprocessing, load_file(path)
+        with_map = any(name.startswith("map.") for name in weights)
+        network = networks.create(release.backbone, steps.mean, steps.std, with_map=with_map)
+        network.load_state_dict(weights)
         self.device = device
+        self.outputs = frozenset({LOGITS, FEATURES} | ({MAP} if with_map else set()))
         self._torch: Any = torch
-        self._network = network.eval().to(device)
+        self._network: Any = network.eval().to(device)
 
-    def forward(self, crops: Crops) -> Logits:
+    def forward(self, crops: Crops) -> Floats:
         """See `Backend.forward`."""
+        return self.look(crops, [LOGITS])[LOGITS]
+
+    def look(self, crops: Crops, names: Sequence[str]) -> dict[str, Floats]:
+        """See `Backend.look`."""
         torch = self._torch
         cuda = self.device.startswith("cuda")
         with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=cuda):
-            logits = self._network(torch.from_numpy(crops).to(self.device))
-        return np.asarray(logits.float().cpu().numpy(), np.float32)
+            found = self._network.everything(torch.from_numpy(crops).to(self.device))
+        named = zip((LOGITS, MAP, FEATURES), found, strict=True)
+        return {
+            name: np.asarray(tensor.float().cpu().numpy(), np.float32)
+            for name, tensor in named
+            if name in names and tensor is not None
+        }
 
 
 def start(release: Release, device: str, threads: int) -> Backend:
-    """The backend for `device`: `cpu`, `cuda:N`, or `auto` (the first CUDA device, else the CPU). Raises DeviceError
-    for a device that is not there.
+    """The backend for `device`: `cpu`, `cuda:N`, or `auto` (the first CUDA device, else the CPU; always the CPU for a
+    release that came as a graph alone). Raises DeviceError for a device that is not there.
     """
-    if device == "cpu" or (device == "auto" and not _cuda_devices()):
+    if device == "cpu" or (device == "auto" and (release.file(releases.WEIGHTS) is None or not _cuda_devices())):
         return OnnxBackend(release, threads)
     number = "0" if device in ("auto", "cuda") else device.removeprefix("cuda:")
     if not number.isdigit() or (device != "auto" and not device.startswith("cuda")):

@@ -6,10 +6,11 @@ with the files before. It refuses to let one file change another's score, and to
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model import backends, bands, crops, faces, pixels, releases
-from model.backends import Backend
+from model import bands, clips, crops, faces, pixels, releases
 from model.errors import BadImage, ReleaseError
 from model.faces import FaceFinder, FoundFace
-from model.heads import HEADS, fake_logit
-from model.releases import Release
+from model.panels import Panel
 
-AT_ONCE = 64  # crops a forward pass: more is not faster on a CPU and would only cost memory
+_FACELESS = (bands.NO_FACE,)
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
     """One face: `box` (x, y, width, height) in pixels of the upright image, its own P(fake), `quality` (size_px: the
-    box's longer side; sharpness: variance of the crop's Laplacian; confidence: the finder's), and of an animation
-    the `frame` it was seen in.
+    box's longer side; sharpness: variance of the crop's Laplacian; confidence: the finder's, 0 to 1; jpeg_quality: of
+    a JPEG, as its tables say; distance: how unfamiliar the face is, 1 being the limit; spread: of the members' P(fake);
+    each only where it is known), and of an animation the `frame` it was seen in.
     """
 
     box: tuple[int, int, int, int]
@@ -88,12 +88,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One crop on its way to the network: of a face, or of a whole frame when `box` is None."""
+    """One picture on its way to the network, as one crop for each of the panel's views: of a face whose `place` is
+    the finder's own box, or of a whole frame when there is none.
+    """
 
     frame: int
-    crop: NDArray[np.uint8]
+    crops: tuple[NDArray[np.uint8], ...]
+    place: tuple[float, float, float, float] | None = None
     box: tuple[int, int, int, int] | None = None
-    quality: Mapping[str, float] | None = None
+    quality: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +115,23 @@ class Prepared:
     sheets: tuple[Sheet | Failure, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What the networks said of one cut: P(fake), a word for what it looks like, and why it may not count."""
+
+    cut: Cut
+    score: float
+    word: str
+    quality: Mapping[str, float]
+    doubts: tuple[str, ...]
+
+
 class Detector:
     """A release, a face finder and a device. Its methods are safe from many threads."""
 
-    def __init__(self, release: Release, backend: Backend, finder: FaceFinder, threads: int, max_pixels: int) -> None:
-        self.release = release
-        self.backend = backend
+    def __init__(self, panel: Panel, finder: FaceFinder, threads: int, max_pixels: int) -> None:
+        self.release = panel.release
+        self.panel = panel
         self._finder, self._max_pixels = finder, max_pixels
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
 
@@ -139,7 +153,7 @@ class Detector:
             finder = faces.load(face_model or found.file(releases.FACES))
         except ValueError as error:
             raise ReleaseError(str(error)) from error
-        return cls(found, backends.start(found, device, threads), finder, threads, max_pixels)
+        return cls(Panel.load(found, device, threads), finder, threads, max_pixels)
 
     def score(self, files: Sequence[bytes]) -> list[Judgement | Failure]:
         """One answer per file, in order. It never raises for a bad file."""
@@ -150,20 +164,13 @@ class Detector:
         return Prepared(tuple(self._pool.map(self._sheet, files)))
 
     def judge(self, prepared: Prepared) -> list[Judgement | Failure]:
-        """Run the network over all crops of the batch and judge each file by its own."""
-        stack = [cut.crop for sheet in prepared.sheets if isinstance(sheet, Sheet) for cut in sheet.cuts]
-        logits = iter(self.logits(stack))
+        """Run the networks over all crops of the batch and judge each file by its own."""
+        cuts = [cut for sheet in prepared.sheets if isinstance(sheet, Sheet) for cut in sheet.cuts]
+        votes = iter(self._votes(cuts))
         return [
-            sheet if isinstance(sheet, Failure) else self._judgement(sheet, [next(logits) for _ in sheet.cuts])
+            sheet if isinstance(sheet, Failure) else self._judgement(sheet, [next(votes) for _ in sheet.cuts])
             for sheet in prepared.sheets
         ]
-
-    def logits(self, stack: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """float32 (n, 2): the network's two logits of each crop, uncalibrated."""
-        parts = [
-            self.backend.forward(np.stack(stack[start : start + AT_ONCE])) for start in range(0, len(stack), AT_ONCE)
-        ]
-        return np.concatenate(parts) if parts else np.zeros((0, len(HEADS)), np.float32)
 
     def _sheet(self, content: bytes) -> Sheet | Failure:
         cuts: list[Cut] = []
@@ -177,60 +184,65 @@ class Detector:
         return Sheet(width, height, tuple(cuts))
 
     def _cuts(self, frame: pixels.Frame) -> list[Cut]:
-        steps = self.release.preprocessing
         found = self._finder.find(frame.pixels)
+        views = self.panel.views
         if not found:
-            return [Cut(frame.index, crops.whole(frame.pixels, steps.size))]
+            return [Cut(frame.index, tuple(crops.whole(frame.pixels, size) for size, _ in views))]
         return [
-            Cut(frame.index, crop, _clipped(face, frame.pixels), _quality(face, crop))
+            Cut(frame.index, seen, face.box, _clipped(face, frame.pixels), _quality(face, seen[0], frame.jpeg_quality))
             for face in found
-            for crop in [crops.square(frame.pixels, face.box, steps.margin, steps.size)]
+            for seen in [tuple(crops.square(frame.pixels, face.box, margin, size) for size, margin in views)]
         ]
 
-    def _judgement(self, sheet: Sheet, logits: Sequence[NDArray[np.float32]]) -> Judgement:
-        """The file's score is a robust maximum. One forged face makes a file fake, however many real ones stand
-        beside it, so a mean would dilute it; but tiny and soft faces score at random, so they count only where no
-        other is; and over an animation the better half of the frames is averaged, since one bad frame is noise.
-        """
-        faced = any(cut.box for cut in sheet.cuts)
-        scored = [
-            (cut, float(self.release.calibration.apply(fake_logit(pair) if cut.box else pair[1])), pair)
-            for cut, pair in zip(sheet.cuts, logits, strict=True)
-            if cut.box or not faced
+    def _votes(self, cuts: Sequence[Cut]) -> list[Vote]:
+        """What the panel says of each cut, calibrated, with what speaks against believing it."""
+        said = self.panel.opinions([cut.crops for cut in cuts])
+        faced = np.array([cut.box is not None for cut in cuts], bool)
+        scores = self.release.calibration.apply(np.where(faced, said.face, said.whole))
+        return [
+            self._vote(cut, float(score), float(synthetic), float(distance), float(spread))
+            for cut, score, synthetic, distance, spread in zip(
+                cuts, scores, said.synthetic, said.distance, said.spread, strict=True
+            )
         ]
-        sound = [entry for entry in scored if not self._doubts(entry[0])]
+
+    def _vote(self, cut: Cut, score: float, synthetic: float, distance: float, spread: float) -> Vote:
+        known = {} if math.isnan(distance) else {"distance": distance}
+        if len(self.panel.seats) > 1:
+            known["spread"] = spread
+        quality = {**cut.quality, **{name: round(value, 3) for name, value in known.items()}}
+        word = bands.MANIPULATED if synthetic <= 0.5 else bands.SYNTHETIC if synthetic > 0.5 else bands.FAKE_FACE
+        return Vote(cut, score, word, quality, bands.doubts(quality, self.release.limits) if cut.box else _FACELESS)
+
+    def _judgement(self, sheet: Sheet, votes: Sequence[Vote]) -> Judgement:
+        """The file's score is a robust maximum. One forged face makes a file fake, however many real ones stand
+        beside it, so a mean would dilute it; but tiny, soft and strange faces score at random, so they count only where
+        no other is; and of an animation's frames the best does not count by itself (see `clips`).
+        """
+        faced = any(vote.cut.box for vote in votes)
+        scored = [vote for vote in votes if vote.cut.box or not faced]
+        sound = [vote for vote in scored if not vote.doubts]
         voting = sound or scored
         by_frame: dict[int, float] = {}
-        for cut, score, _ in voting:
-            by_frame[cut.frame] = max(score, by_frame.get(cut.frame, 0.0))
-        ranked = sorted(by_frame.values(), reverse=True)
-        score = float(np.mean(ranked[: (len(ranked) + 1) // 2]))
-        doubts = () if sound else tuple(dict.fromkeys(word for entry in scored for word in self._doubts(entry[0])))
+        for vote in voting:
+            by_frame[vote.cut.frame] = max(vote.score, by_frame.get(vote.cut.frame, 0.0))
+        score = clips.score(list(by_frame.values()))
+        doubts = () if sound else tuple(dict.fromkeys(word for vote in scored for word in vote.doubts))
         band = bands.band(score, self.release.thresholds, doubts)
-        top = max(voting, key=lambda entry: entry[1])[2]
+        top = max(voting, key=lambda vote: vote.score)
         return Judgement(
             score=score,
             band=band,
-            reasons=doubts or (() if band == bands.CLEAR else (_word(top),)),
-            faces=tuple(Face(cut.box, p, cut.quality or {}, cut.frame) for cut, p, _ in scored if cut.box),
+            reasons=doubts or (() if band == bands.CLEAR else (top.word,)),
+            faces=tuple(
+                Face(vote.cut.box, vote.score, vote.quality, vote.cut.frame) for vote in scored if vote.cut.box
+            ),
             width=sheet.width,
             height=sheet.height,
             frames=tuple(FrameScore(*pair) for pair in sorted(by_frame.items()))
-            if len({cut.frame for cut in sheet.cuts}) > 1
+            if len({vote.cut.frame for vote in votes}) > 1
             else (),
         )
-
-    def _doubts(self, cut: Cut) -> tuple[str, ...]:
-        if cut.box is None or cut.quality is None:
-            return (bands.NO_FACE,)
-        limits = self.release.limits
-        if cut.quality["size_px"] < limits.face_pixels:
-            return (bands.FACE_TOO_SMALL,)
-        return (bands.LOW_QUALITY,) if cut.quality["sharpness"] < limits.sharpness else ()
-
-
-def _word(logits: NDArray[np.float32]) -> str:
-    return "manipulated_face" if logits[0] >= logits[1] else "synthetic_image"
 
 
 def _clipped(face: FoundFace, image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
@@ -241,10 +253,11 @@ def _clipped(face: FoundFace, image: NDArray[np.uint8]) -> tuple[int, int, int, 
     return left, top, right - left, bottom - top
 
 
-def _quality(face: FoundFace, crop: NDArray[np.uint8]) -> dict[str, float]:
+def _quality(face: FoundFace, crop: NDArray[np.uint8], jpeg_quality: int | None) -> dict[str, float]:
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-    return {
+    measured = {
         "size_px": round(max(face.box[2], face.box[3]), 1),
         "sharpness": round(float(cv2.Laplacian(grey, cv2.CV_32F).var()), 2),
         "confidence": round(face.confidence, 3),
     }
+    return measured if jpeg_quality is None else {**measured, "jpeg_quality": jpeg_quality}

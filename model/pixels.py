@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pillow_heif
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from model import compression
 from model.errors import BadImage, EmptyFile, TooManyPixels, TornFile, UnsupportedMedia
 
 pillow_heif.register_heif_opener()
@@ -32,15 +34,28 @@ ANIMATION_ALLOWANCE = 10  # all frames together may hold this many times the lim
 FAULTS = (OSError, ValueError, SyntaxError, LookupError, TypeError, EOFError, RuntimeError, struct.error, Warning)
 _TORN_WORDS = ("truncat", "broken data stream", "broken png", "unexpected end", "end of file", "incomplete")
 _MAGIC = {0: (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"BM"), 8: (b"WEBP",)}
+_ORIENTATION = 0x0112
+_TURNED: dict[object, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: stored[::-1].swapaxes(0, 1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: stored.swapaxes(0, 1)[::-1],
+}
 _BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a file: its place in the sequence and its pixels, uint8 (height, width, 3), upright RGB."""
+    """One picture of a file: its place in the sequence, its pixels, uint8 (height, width, 3), upright RGB, and of a
+    JPEG its quality, 1 to 100, as `compression.quality` reads it.
+    """
 
     index: int
     pixels: NDArray[np.uint8]
+    jpeg_quality: int | None = None
 
 
 def decode(content: bytes, max_pixels: int = MAX_PIXELS, most_frames: int = MOST_FRAMES) -> Iterator[Frame]:
@@ -53,7 +68,7 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS, most_frames: int = MOST
         raise EmptyFile
     with _opened(content, max_pixels) as image:
         try:
-            yield from _frames(image, max_pixels, most_frames)
+            yield from _frames(image, content, max_pixels, most_frames)
         except BadImage:
             raise
         except FAULTS as error:
@@ -76,8 +91,13 @@ def _opened(content: bytes, max_pixels: int) -> ImageFile.ImageFile:
         raise _explained(content, error) from error
 
 
-def _frames(image: ImageFile.ImageFile, max_pixels: int, most: int) -> Iterator[Frame]:
+def _frames(image: ImageFile.ImageFile, content: bytes, max_pixels: int, most: int) -> Iterator[Frame]:
     _check(image, max_pixels)
+    if image.format in {"JPEG", "MPO"}:
+        quality = compression.quality(getattr(image, "quantization", {}))
+        seen = _fast(image, content)
+        yield Frame(0, upright(image) if seen is None else seen, quality)
+        return
     count = getattr(image, "n_frames", 1) if image.format in SEQUENCES else 1
     if count * image.width * image.height > ANIMATION_ALLOWANCE * max_pixels:
         raise TooManyPixels(f"{count} frames of {image.width} x {image.height} are more than is decoded")
@@ -91,6 +111,22 @@ def _frames(image: ImageFile.ImageFile, max_pixels: int, most: int) -> Iterator[
 def _check(image: Image.Image, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
         raise TooManyPixels(f"{image.width} x {image.height} pixels exceed the limit of {max_pixels}")
+
+
+def _fast(image: ImageFile.ImageFile, content: bytes) -> NDArray[np.uint8] | None:
+    """As `upright`, in two thirds of the time and to the last bit; None for JPEGs that are unusual in any way, which
+    Pillow then reads or explains.
+    """
+    if image.mode not in {"RGB", "L"}:
+        return None
+    try:
+        turn = image.getexif().get(_ORIENTATION, 1)
+        seen = simplejpeg.decode_jpeg(content, "RGB", fastdct=False, fastupsample=False, strict=True)
+    except (*FAULTS, ZeroDivisionError, MemoryError):
+        return None
+    if seen.shape[:2] != (image.height, image.width):
+        return None
+    return np.ascontiguousarray(_TURNED[turn](seen)) if turn in _TURNED else np.asarray(seen, np.uint8)
 
 
 def upright(image: Image.Image) -> NDArray[np.uint8]:

@@ -1,8 +1,10 @@
 """A detector release: one directory with everything that makes its scores what they are.
 
 `release.json` (preprocessing, calibration, thresholds, training, metrics, and the SHA-256 of every other file),
-`weights.safetensors`, `model.onnx`, `faces.onnx` (the face finder it was evaluated with), `training.csv.gz` (path and
-SHA-256 of each image it learnt from) and `card.md`. It refuses a directory whose files are not those it names.
+`weights.safetensors`, `model.onnx`, `faces.onnx` (the face finder it was evaluated with), `familiar.npz` (what the
+features of familiar faces look like), `golden.json` (what it must answer, everywhere), `training.csv.gz` (path and
+SHA-256 of each image it learnt from) and `card.md`. An ensemble has releases as members, each in a directory of its
+own inside, pinned by the SHA-256 of its record. It refuses a directory whose files are not those it names.
 """
 
 from __future__ import annotations
@@ -21,12 +23,15 @@ from typing import Any
 from model.bands import Thresholds
 from model.calibration import Calibration
 from model.errors import ReleaseError
+from model.heads import HEADS
 from model.sources import Item
 
-FORMAT = 1
+FORMAT = 2  # 1 knew neither heads, members nor golden sets; it is still read
+READABLE = (1, 2)
 SHIPPED = Path(__file__).parent / "shipped"
-RECORD, WEIGHTS, GRAPH, FACES, LIST, CARD = (
-    "release.json", "weights.safetensors", "model.onnx", "faces.onnx", "training.csv.gz", "card.md",
+RECORD, WEIGHTS, GRAPH, FACES, FAMILIAR, GOLDEN, LIST, CARD = (
+    "release.json", "weights.safetensors", "model.onnx", "faces.onnx", "familiar.npz", "golden.json",
+    "training.csv.gz", "card.md",
 )  # fmt: skip
 
 
@@ -44,10 +49,25 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Below these a face is too small (longer side of its box, pixels) or too soft (variance of its Laplacian)."""
+    """Below these a face is too small (longer side of its box, pixels), too soft (variance of its Laplacian) or too
+    compressed (estimated JPEG quality, 1 to 100). Members whose P(fake) lie further apart than `spread` disagree.
+    """
 
     face_pixels: int = 64
     sharpness: float = 0.0
+    jpeg_quality: float = 15.0
+    spread: float = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One release of an ensemble: its directory inside the ensemble's, its share of the vote (all sum to 1), and the
+    SHA-256 of its record, which names those of its files.
+    """
+
+    directory: str
+    weight: float
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +82,8 @@ class Release:
     calibration: Calibration
     thresholds: Thresholds
     limits: Limits = Limits()
+    heads: tuple[str, ...] = HEADS
+    members: tuple[Member, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -69,6 +91,11 @@ class Release:
     def file(self, name: str) -> Path | None:
         """The path of one of its files, None where the release has no such file."""
         return self.directory / name if name in self.files else None
+
+    @property
+    def networks(self) -> list[tuple[Release, float]]:
+        """The releases whose networks vote, with their shares: its members, or itself alone."""
+        return [(read(self.directory / each.directory), each.weight) for each in self.members] or [(self, 1.0)]
 
 
 def default_path() -> Path:
@@ -87,20 +114,25 @@ def read(directory: Path | None = None) -> Release:
     record = directory / RECORD
     try:
         said = json.loads(record.read_text())
-        if said["format"] != FORMAT:
-            raise ReleaseError(f"{record} is of format {said['format']}; this program reads {FORMAT}")
+        if said["format"] not in READABLE:
+            raise ReleaseError(f"{record} is of format {said['format']}; this program reads {READABLE}")
         release = _release(directory, said)
     except FileNotFoundError as error:
         raise ReleaseError(f"no detector release in {directory}: {RECORD} is missing") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReleaseError(f"{record} cannot be read: {type(error).__name__} {error}") from error
     for name, expected in release.files.items():
-        path = directory / name
-        if path.name != name or not path.is_file():
-            raise ReleaseError(f"{path} is missing from the detector release")
-        if digest(path) != expected:
-            raise ReleaseError(f"{path} is not the file of this detector release: its SHA-256 differs")
+        _match(name, directory / name, expected)
+    for member in release.members:
+        _match(member.directory, directory / member.directory / RECORD, member.sha256)
     return release
+
+
+def _match(name: str, path: Path, expected: str) -> None:
+    if Path(name).name != name or name == ".." or not path.is_file():
+        raise ReleaseError(f"{path} is missing from the detector release")
+    if digest(path) != expected:
+        raise ReleaseError(f"{path} is not the file of this detector release: its SHA-256 differs")
 
 
 def _release(directory: Path, said: Mapping[str, Any]) -> Release:
@@ -114,6 +146,8 @@ def _release(directory: Path, said: Mapping[str, Any]) -> Release:
         calibration=Calibration(**said["calibration"]),
         thresholds=Thresholds(**said["thresholds"]),
         limits=Limits(**said["limits"]),
+        heads=tuple(said.get("heads", HEADS)),
+        members=tuple(Member(**member) for member in said.get("members", ())),
         training=said.get("training", {}),
         metrics=said["metrics"],
         files=dict(said["files"]),
@@ -121,9 +155,11 @@ def _release(directory: Path, said: Mapping[str, Any]) -> Release:
 
 
 def seal(release: Release) -> None:
-    """Write `release.json` for the files that lie in the directory now, with their hashes."""
+    """Write `release.json` for the files and members that lie in the directory now, with their hashes."""
     names = [path.name for path in sorted(release.directory.iterdir()) if path.is_file() and path.name != RECORD]
     record = {"format": FORMAT, **asdict(release), "files": {name: digest(release.directory / name) for name in names}}
+    for member in record["members"]:
+        member["sha256"] = digest(release.directory / member["directory"] / RECORD)
     del record["directory"]
     (release.directory / RECORD).write_text(json.dumps(record, indent=2) + "\n")
 
