@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.train import OUT, progress_bar
+from cli.train import OUT, mates_of, progress_bar
 
 if TYPE_CHECKING:
     from model.datasets.building import Summary
+    from model.datasets.findings import Finding
     from model.splits import Shares
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -88,3 +90,45 @@ def _tell(console: Console, out: Path, summary: Summary) -> None:
         console.print(
             f"{len(summary.dropped)} files dropped to balance the classes: {escape(str(out / 'dropped.csv'))}"
         )
+
+
+@dataset.command()
+@click.argument("home", type=FOLDER, metavar="DIR")
+@click.option("--mate", "mates", multiple=True, metavar="FAKES=REALS", help="Check two one-class sources together.")
+@click.option(
+    "--sample", type=click.IntRange(min=0), default=600, show_default=True, help="Files looked at of a class."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: the number of leaks, and what each gate found.")
+@click.pass_context
+def check(context: click.Context, home: Path, mates: Sequence[str], sample: int, as_json: bool) -> None:
+    """Look for leaks in the dataset that `build` wrote to DIR. Exits with 1 on a leak.
+
+    Leaks are: a list or file that changed; a group, an equal file or a near-duplicate in two splits; one file with two
+    labels; a label that the size, the border or the thumbnail of the equalised crop tells. That the stored files'
+    metadata tells it only warns. --sample 0 looks at no picture.
+    """
+    from model.datasets import findings, gates
+
+    with progress_bar() as bar:
+        task = bar.add_task("checking", total=None)
+        found = gates.check(
+            home, lambda done, total: bar.update(task, completed=done, total=total), mates_of(mates), sample
+        )
+    leaks = sum(finding.verdict == findings.LEAKED for finding in found)
+    if as_json:
+        click.echo(json.dumps({"leaks": leaks, "findings": [finding.as_dict() for finding in found]}))
+    else:
+        _tabulate(Console(), found, leaks)
+    if leaks:
+        context.exit(1)
+
+
+def _tabulate(console: Console, found: Sequence[Finding], leaks: int) -> None:
+    colours = {"passed": "green", "noted": "cyan", "warned": "yellow", "leaked": "red"}
+    table = Table("gate", "of", "figure", "limit", "", "why")
+    for finding in found:
+        figures = ("" if number is None else f"{number:.3g}" for number in (finding.figure, finding.limit))
+        verdict = f"[{colours[finding.verdict]}]{finding.verdict}[/]"
+        table.add_row(finding.gate, escape(finding.about), *figures, verdict, escape(finding.words))
+    console.print(table)
+    console.print(f"{leaks} leaks" if leaks else "no leaks")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
@@ -110,10 +111,11 @@ def mates_of(pairs: Sequence[str]) -> Mapping[str, str]:
 
 
 def progress_bar() -> Progress:
-    """A bar with a count, the time gone and the time left."""
-    return Progress(
+    """A bar with a count, the time gone and the time left, on stderr: stdout is for what programs read."""
+    columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    )
+    )  # fmt: skip
+    return Progress(*columns, console=Console(stderr=True))
 
 
 def _album(bar: Progress, cache: Path, items: Sequence[Item], finder: FaceFinder, name: str) -> Album:

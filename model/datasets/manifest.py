@@ -78,19 +78,34 @@ def is_built(folder: Path) -> bool:
 
 
 def read(home: Path) -> Built:
-    """The dataset in `home`. Raises DatasetError when there is none, it is of another format, or a list names a file
-    that the manifest lacks; changed lists are `check`'s to find.
+    """The dataset in `home`. Raises DatasetError when there is none, it is of another format, or its manifest or a
+    list is not what was frozen.
     """
-    if not is_built(home):
-        raise DatasetError(f"{home} is no built dataset: it has no {RECORD}")
-    record = json.loads((home / RECORD).read_text())
-    if record.get("format") != FORMAT:
-        raise DatasetError(f"{home / RECORD} is of format {record.get('format')}, this program reads {FORMAT}")
+    record = recorded(home)
+    if thawed := changed(home, record):
+        raise DatasetError(f"{home / thawed[0]} has changed since the dataset was built")
     rows = {row.path: row for row in _rows(home / TABLE)}
     lists = {name: [line["path"] for line in listed(home, name)] for name in record["splits"]}
     if strangers := [path for paths in lists.values() for path in paths if path not in rows]:
         raise DatasetError(f"{home}: {strangers[0]} is on a split's list but not in {TABLE}")
     return Built(home, record, rows, lists)
+
+
+def recorded(home: Path) -> dict[str, Any]:
+    """What `dataset.json` says. Raises DatasetError when there is none or it is of another format."""
+    if not is_built(home):
+        raise DatasetError(f"{home} is no built dataset: it has no {RECORD}")
+    record: dict[str, Any] = json.loads((home / RECORD).read_text())
+    if record.get("format") != FORMAT:
+        raise DatasetError(f"{home / RECORD} is of format {record.get('format')}, this program reads {FORMAT}")
+    return record
+
+
+def changed(home: Path, record: Mapping[str, Any]) -> list[str]:
+    """Names below `home` of the frozen files that are missing or other than the record says."""
+    frozen = {TABLE: record["manifest"]}
+    frozen |= {list_file(Path(), name).as_posix(): said for name, said in record["splits"].items()}
+    return [name for name, said in frozen.items() if not (home / name).is_file() or digest(home / name) != said]
 
 
 def write(home: Path, record: Mapping[str, Any], rows: Iterable[Row], lists: Mapping[str, Iterable[Row]]) -> None:
