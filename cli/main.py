@@ -24,6 +24,7 @@ VERBS = {
     "dataset": "cli.dataset:dataset",
     "train": "cli.train:train",
     "evaluate": "cli.evaluate:evaluate",
+    "release": "cli.release:release",
     "locator": "cli.locator:locator",
     "doctor": "cli.doctor:doctor",
 }
@@ -42,6 +43,7 @@ SUMMARIES = {
     "dataset": "Datasets with frozen splits: build, check.",
     "train": "Train a detector release on a folder of images.",
     "evaluate": "Measure a detector release on a folder of images.",
+    "release": "Verify, import and join detector releases.",
     "locator": "Train and measure our own face locator.",
     "doctor": "Check engines, storage, migrations, detector and device.",
 }

@@ -26,6 +26,7 @@ from model.releases import Release
 LOGITS = 0.01  # how far a logit may be off where pixels are given
 SCORES = 0.05  # how far the logit of a score may be off: a box may round to the next pixel
 PIXELS = 2  # how far an edge of a face's box may be off
+LAYERS = {"crops": "golden crops", "cuts": "golden faces", "files": "golden files"}
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")
 _KEEP = 12  # decimals: more than a float32 logit has
 
@@ -59,7 +60,7 @@ def read(release: Release) -> Mapping[str, Any]:
         raise ReleaseError(f"{release.directory} has no {releases.GOLDEN}")
     try:
         said: dict[str, Any] = json.loads(path.read_text())
-        layers = {name: dict(said[name]) for name in ("crops", "cuts", "files")}
+        layers = {name: dict(said[name]) for name in LAYERS}
     except (ValueError, KeyError, TypeError) as error:
         raise ReleaseError(f"{path} cannot be read: {type(error).__name__} {error}") from error
     return layers

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import nn
 
-from model import backends, bands, calibration, faces, familiarity, golden, releases, splits
+from model import agreement, backends, bands, calibration, faces, familiarity, golden, releases, splits, verification
 from model.bands import Thresholds
 from model.detector import Detector, Judgement, Sheet
 from model.errors import ReleaseError
@@ -30,7 +30,6 @@ from model.releases import Limits, Preprocessing, Release
 from model.sources import Item
 from model.training import Run
 
-AGREEMENT = 1e-3  # of logits, between the weights in torch and the graph in ONNX Runtime
 FAKE_BUDGET, REVIEW_BUDGET = 0.01, 0.10  # false-positive rates that the two thresholds promise on validation
 BATCH = 32  # files
 
@@ -55,7 +54,7 @@ def write(directory: Path, version: str, run: Run, divided: Mapping[str, Sequenc
     )  # fmt: skip
     releases.seal(release)
     release = releases.read(directory)
-    if (gap := disagreement(release)) > AGREEMENT:
+    if (gap := agreement.gap(release)) > verification.AGREEMENT:
         raise ReleaseError(f"graph and weights of {directory} disagree by {gap:.2g} in the logit")
     return release
 
@@ -95,17 +94,6 @@ def write_graph(network: nn.Module, size: int, path: Path, names: Sequence[str])
     if program is None:
         raise ReleaseError("the network could not be exported as ONNX")
     program.save(path, external_data=False)
-
-
-def disagreement(release: Release, crops: int = 8) -> float:
-    """The largest difference in any logit between torch and ONNX Runtime, on crops of noise and of flat colour."""
-    chance = np.random.default_rng(0)
-    size = release.preprocessing.size
-    noise = chance.integers(0, 256, (crops, size, size, 3), np.uint8)
-    flat = np.broadcast_to(chance.integers(0, 256, (crops, 1, 1, 3), np.uint8), noise.shape)
-    stack = np.concatenate([noise, flat])
-    torch_says = backends.TorchBackend(release, "cpu").forward(stack)
-    return float(np.abs(torch_says - backends.OnnxBackend(release, 1).forward(stack)).max())
 
 
 def calibrate(release: Release, items: Sequence[Item], scored: Callable[[int], object]) -> Release:

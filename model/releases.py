@@ -87,6 +87,7 @@ class Release:
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    format: int = FORMAT
 
     def file(self, name: str) -> Path | None:
         """The path of one of its files, None where the release has no such file."""
@@ -151,13 +152,16 @@ def _release(directory: Path, said: Mapping[str, Any]) -> Release:
         training=said.get("training", {}),
         metrics=said["metrics"],
         files=dict(said["files"]),
+        format=said["format"],
     )
 
 
 def seal(release: Release) -> None:
-    """Write `release.json` for the files and members that lie in the directory now, with their hashes."""
+    """Write `release.json` for the files and members that lie in the directory now, with their hashes. A release keeps
+    its format: what the first could not hold is not made up later.
+    """
     names = [path.name for path in sorted(release.directory.iterdir()) if path.is_file() and path.name != RECORD]
-    record = {"format": FORMAT, **asdict(release), "files": {name: digest(release.directory / name) for name in names}}
+    record = {**asdict(release), "files": {name: digest(release.directory / name) for name in names}}
     for member in record["members"]:
         member["sha256"] = digest(release.directory / member["directory"] / RECORD)
     del record["directory"]

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from model import backends, publishing, releases
+from model import agreement, backends, releases, verification
 from model.detector import Detector
 from model.errors import ReleaseError
 
@@ -75,7 +75,7 @@ def test_the_newest_version_is_the_default(tmp_path, monkeypatch):
 
 
 def test_torch_and_onnx_say_the_same():
-    assert publishing.disagreement(releases.read()) <= publishing.AGREEMENT
+    assert agreement.gap(releases.read()) <= verification.AGREEMENT
 
 
 def test_a_batch_of_any_size_gives_each_crop_its_own_logits(detector):
