@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from model.locator.evaluation import Question
+    from model.locator.photographs import Photograph
+    from model.locator.questions import Question
     from model.locator.teacher import Taught
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -30,11 +31,12 @@ def locator() -> None:
 @click.argument("folder", type=FOLDER, metavar="DATA")
 @click.option("--teacher", "teacher_file", type=FILE, required=True, help="A YuNet file, 320 pixels.")
 @click.option("--out", type=OUT, required=True, help="Where the ONNX file goes.")
+@click.option("--backdrops", type=FOLDER, default=None, help="Pictures without a face; held_out/ in it is not learned.")
 @click.option("--cache", type=CACHE, default=Path(".unmask/locator"), show_default=True, help="The teacher's answers.")
 @click.option("--minutes", type=click.FloatRange(min=0), default=40.0, show_default=True)
 @click.option("--start", type=FILE, default=None, help="Weights (.pt) of an earlier run to go on from.")
 @click.option("--coarse", type=click.FloatRange(0, 1), default=0.6, show_default=True, help="Share of small scenes.")
-@click.option("--peak", type=click.FloatRange(min=0), default=3e-3, show_default=True, help="Learning rate.")
+@click.option("--peak", type=click.FloatRange(min=0), default=2e-3, show_default=True, help="Learning rate.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--at-most", type=click.IntRange(min=1), default=6000, show_default=True, help="Images of each source.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
@@ -42,6 +44,7 @@ def train(
     folder: Path,
     teacher_file: Path,
     out: Path,
+    backdrops: Path | None,
     cache: Path,
     minutes: float,
     start: Path | None,
@@ -54,19 +57,21 @@ def train(
     """Distil a locator from a teacher's answers on the images under DATA/SOURCE/…"""
     import torch
 
-    from model.locator import evaluation, training
+    from model.locator import evaluation, photographs, training
 
     torch.set_num_threads(threads)
     with _progress() as progress:
         taught = _taught(progress, folder, teacher_file, cache, at_most)
+        pictures = [one.pixels for one in _gathered(progress, backdrops, teacher_file, cache) if not one.held_out]
+        pictures += photographs.samples(photographs.TRAINED)
         bar = progress.add_task("training", total=None)
 
         def told(share: float, step: int, loss: float) -> None:
             progress.update(bar, total=1000, completed=round(1000 * share), description=f"step {step}, loss {loss:.2f}")
 
         plan = training.Plan(minutes=minutes, peak=peak, seed=seed, coarse=coarse)
-        training.train(taught, plan, out, told, start)
-    threshold = evaluation.settle(out, taught)
+        training.train(taught, pictures, plan, out, told, start)
+    threshold = evaluation.settle(out, taught, pictures)
     click.echo(f"{out}: faces are told from a confidence of {threshold:.2f}")
 
 
@@ -74,22 +79,35 @@ def train(
 @click.argument("folder", type=FOLDER, metavar="DATA")
 @click.option("--teacher", "teacher_file", type=FILE, required=True, help="A YuNet file, 320 pixels: the truth.")
 @click.option("--locator", "file", type=FILE, default=None, help="The file to measure; the shipped one by default.")
+@click.option("--backdrops", type=FOLDER, default=None, help="Pictures without a face; only held_out/ in it is used.")
 @click.option("--cache", type=CACHE, default=Path(".unmask/locator"), show_default=True, help="The teacher's answers.")
 @click.option("--at-most", type=click.IntRange(min=1), default=6000, show_default=True, help="Images of each source.")
 @click.option("--scenes", type=click.IntRange(min=1), default=600, show_default=True, help="Composed scenes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
 def evaluate(
-    folder: Path, teacher_file: Path, file: Path | None, cache: Path, at_most: int, scenes: int, as_json: bool
+    folder: Path,
+    teacher_file: Path,
+    file: Path | None,
+    backdrops: Path | None,
+    cache: Path,
+    at_most: int,
+    scenes: int,
+    as_json: bool,
 ) -> None:
     """Measure a locator, its teacher and OpenCV's cascade on what training held out."""
     from model import faces
     from model.locator import evaluation
+    from model.locator import questions as held_out
 
     with _progress() as progress:
         taught = _taught(progress, folder, teacher_file, cache, at_most)
+        pictures = _gathered(progress, backdrops, teacher_file, cache)
         questions: list[Question] = [
-            *evaluation.whole(taught), *evaluation.composed(taught, scenes), *evaluation.free(taught, scenes // 3)
-        ]  # fmt: skip
+            *held_out.whole(taught),
+            *held_out.afar(taught, pictures, scenes),
+            *held_out.composed(taught, pictures, scenes),
+            *held_out.free(taught, pictures, scenes // 3),
+        ]
         finders = {
             "locator": faces.load(file), "yunet": faces.load(teacher_file), "haar": evaluation.HaarFinder()
         }  # fmt: skip
@@ -113,6 +131,17 @@ def _taught(progress: Progress, folder: Path, teacher_file: Path, cache: Path, a
     )
     progress.update(bar, completed=len(taught), total=len(taught))
     return taught
+
+
+def _gathered(progress: Progress, folder: Path | None, teacher_file: Path, cache: Path) -> list[Photograph]:
+    from model.locator import photographs
+
+    if folder is None:
+        return []
+    bar = progress.add_task("screening the backdrops", total=None)
+    return photographs.gathered(
+        folder, teacher_file, cache, lambda done, total: progress.update(bar, completed=done, total=total)
+    )
 
 
 def _progress() -> Progress:

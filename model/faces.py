@@ -7,28 +7,27 @@ EXIF rotation is undone by whoever decodes. It does not recognise, align or judg
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from model.views import CANVAS, FINE, Image, View, centred, resized, tiles
+
 LOCATOR = Path(__file__).parent / "locator" / "locator.onnx"
-CANVAS = 320  # pixels a side, what both networks were trained on
 STRIDES = (8, 16, 32)
 OVERLAP = 0.5  # of the smaller box: unlike IoU this also drops a part of a face found as a face of its own
 SMALLEST = 16.0  # pixels of the image given
 MOST = 16
-FINE = 576  # long side of the finer look: its tiles share 64 pixels, more than the faces it is there for
-FINE_STEP = 256
 LARGE = 64.0  # canvas pixels: a face this large makes the finer look unnecessary
 FILLING = 0.5  # of the image's shorter side: what the look from further away is there for
 YUNET_THRESHOLD = 0.6
+AT_ONCE = {"CUDAExecutionProvider": 64, "CPUExecutionProvider": 4}  # canvases a run, the preferred provider first
 
-Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
@@ -51,30 +50,6 @@ class FaceFinder(Protocol):
         """Faces in uint8 (height, width, 3) upright RGB, largest first, at most `MOST`. Safe from many threads."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """Where a canvas lies on the image: canvas = (image - origin) * scale."""
-
-    left: float
-    top: float
-    scale: float
-
-    def see(self, image: Image) -> Image:
-        """uint8 (320, 320, 3) of what the view covers; black where it reaches past the image."""
-        reach = CANVAS / self.scale
-        x0, y0 = max(0, round(self.left)), max(0, round(self.top))
-        part = image[y0 : max(y0 + 1, round(self.top + reach)), x0 : max(x0 + 1, round(self.left + reach))]
-        width, height = (min(CANVAS, max(1, round(side * self.scale))) for side in (part.shape[1], part.shape[0]))
-        kernel = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
-        canvas = np.zeros((CANVAS, CANVAS, 3), np.uint8)
-        x, y = (
-            max(0, min(round((at - origin) * self.scale), CANVAS - side))
-            for at, origin, side in ((x0, self.left, width), (y0, self.top, height))
-        )
-        canvas[y : y + height, x : x + width] = cv2.resize(part, (width, height), interpolation=kernel)
-        return canvas
-
-
 class NetworkFinder:
     """A network in YuNet's layout, looked through up to six views of the image."""
 
@@ -84,51 +59,73 @@ class NetworkFinder:
         """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # callers bring their own threads; more here only fight them
+        providers = [name for name in AT_ONCE if name in onnxruntime.get_available_providers()]
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(path, options, providers=providers)
         except Exception as error:  # onnxruntime has no public base class for its errors
             raise ValueError(f"{path} is not a readable ONNX file: {error}") from error
         self._names = [f"{kind}_{stride}" for stride in STRIDES for kind in ("cls", "obj", "bbox", "kps")]
         if not set(self._names) <= {output.name for output in self._session.get_outputs()}:
             raise ValueError(f"{path} is no face network: it lacks outputs of YuNet's layout")
-        self._entry = self._session.get_inputs()[0].name
+        entry = self._session.get_inputs()[0]
+        self._entry = entry.name
+        one_only = entry.shape[0] == 1  # YuNet's published files
+        self._at_once = 1 if one_only else AT_ONCE[self._session.get_providers()[0]]
         pinned = self._session.get_modelmeta().custom_metadata_map
         self._threshold = float(pinned.get("threshold", YUNET_THRESHOLD)) if threshold is None else threshold
 
     def find(self, image: Image) -> list[FoundFace]:
-        """See `FaceFinder.find`. A look at the whole image; a closer one where it found only small faces in a
-        large image; one from further away, for a face that fills the picture, where it found none.
-        """
-        long = max(image.shape[:2])
-        shrunk = min(1.0, FINE / long)
-        reduced = image if shrunk == 1 else resized(image, shrunk)
-        rows = self.look(reduced, centred(reduced, CANVAS))
-        if long > CANVAS and not (len(rows) and rows[:, 2].max() * CANVAS / max(reduced.shape[:2]) >= LARGE):
-            rows = np.concatenate([rows, *(self._look_closer(reduced, view) for view in tiles(reduced))])
-        if not len(rows):
-            rows = self.look(reduced, centred(reduced, CANVAS // 2))
-            rows = rows[rows[:, 2:4].max(axis=1, initial=0) >= FILLING * min(reduced.shape[:2])]
-        rows[:, :14] /= shrunk
-        return largest(suppressed(rows))
+        """See `FaceFinder.find`."""
+        return self.find_many([image])[0]
 
-    def _look_closer(self, image: Image, view: View) -> Floats:
-        """As `look`, less what a tile's edge cuts, which a neighbour has whole, and what is so large that the look at
-        the whole image should have seen it.
+    def find_many(self, images: Sequence[Image]) -> list[list[FoundFace]]:
+        """What `find` says of each image, several canvases a run. A look at the whole image; closer ones where it found
+        only small faces in a large image; one from further away, for a face that fills the picture, where none was.
         """
-        rows = self.look(image, view)
-        low = (rows[:, :2] - (view.left, view.top)) * view.scale
-        size = rows[:, 2:4] * view.scale
-        return rows[((low >= 0) & (low + size <= CANVAS) & (size <= 2 * LARGE)).all(axis=1)]
+        shrunk = [min(1.0, FINE / max(image.shape[:2])) for image in images]
+        reduced = [image if scale == 1 else resized(image, scale) for image, scale in zip(images, shrunk, strict=True)]
+        found = self._looks([(image, centred(image, CANVAS)) for image in reduced])
+        small = [
+            number
+            for number, (image, rows) in enumerate(zip(reduced, found, strict=True))
+            if max(image.shape[:2]) > CANVAS and rows[:, 2].max(initial=0) * CANVAS / max(image.shape[:2]) < LARGE
+        ]
+        closer = [(number, view) for number in small for view in tiles(reduced[number])]
+        looks = self._looks([(reduced[number], view) for number, view in closer])
+        for (number, view), rows in zip(closer, looks, strict=True):
+            found[number] = np.concatenate([found[number], uncut(rows, view)])
+        none = [number for number, rows in enumerate(found) if not len(rows)]
+        looks = self._looks([(reduced[number], centred(reduced[number], CANVAS // 2)) for number in none])
+        for number, rows in zip(none, looks, strict=True):
+            filling = FILLING * min(reduced[number].shape[:2])
+            found[number] = rows[rows[:, 2:4].max(axis=1, initial=0) >= filling]
+        for rows, scale in zip(found, shrunk, strict=True):
+            rows[:, :14] /= scale
+        return [largest(suppressed(rows)) for rows in found]
 
     def look(self, image: Image, view: View) -> Floats:
         """float32 (n, 15) in the image's pixels: x, y, width, height, five landmarks, confidence."""
-        blob = view.see(image)[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
+        return self._looks([(image, view)])[0]
+
+    def _looks(self, looks: Sequence[tuple[Image, View]]) -> list[Floats]:
+        """`look` for each pair of an image and a view."""
+        return [
+            rows
+            for start in range(0, len(looks), self._at_once)
+            for rows in self._run(looks[start : start + self._at_once])
+        ]
+
+    def _run(self, looks: Sequence[tuple[Image, View]]) -> list[Floats]:
+        blob = np.empty((len(looks), 3, CANVAS, CANVAS), np.float32)
+        for canvas, (image, view) in zip(blob, looks, strict=True):
+            canvas[:] = view.see(image)[..., ::-1].transpose(2, 0, 1)
         outputs = self._session.run(self._names, {self._entry: blob})
-        rows = decoded(dict(zip(self._names, outputs, strict=True)), self._threshold)
-        rows[:, :14] /= view.scale
-        rows[:, [0, 4, 6, 8, 10, 12]] += view.left
-        rows[:, [1, 5, 7, 9, 11, 13]] += view.top
-        return rows
+        return [
+            placed(
+                decoded(dict(zip(self._names, (output[at] for output in outputs), strict=True)), self._threshold), view
+            )
+            for at, (_, view) in enumerate(looks)
+        ]
 
 
 def load(path: Path | None = None) -> FaceFinder:
@@ -138,32 +135,30 @@ def load(path: Path | None = None) -> FaceFinder:
     return NetworkFinder(path or LOCATOR)
 
 
-def centred(image: Image, side: int) -> View:
-    """The whole image, its long side made `side` canvas pixels, in the middle of the canvas."""
-    height, width = image.shape[:2]
-    scale = side / max(height, width)
-    return View((width - CANVAS / scale) / 2, (height - CANVAS / scale) / 2, scale)
+def placed(rows: Floats, view: View) -> Floats:
+    """`rows` of the canvas in the pixels of the image that `view` lies on."""
+    rows[:, :14] /= view.scale
+    rows[:, [0, 4, 6, 8, 10, 12]] += view.left
+    rows[:, [1, 5, 7, 9, 11, 13]] += view.top
+    return rows
 
 
-def tiles(image: Image) -> list[View]:
-    """Overlapping views that cover the image at a long side of `FINE` canvas pixels."""
-    height, width = image.shape[:2]
-    scale = FINE / max(height, width)
-    across, down = (1 + (side * scale > CANVAS) for side in (width, height))
-    return [
-        View(FINE_STEP * column / scale, FINE_STEP * row / scale, scale)
-        for row in range(down)
-        for column in range(across)
-    ]
+def uncut(rows: Floats, view: View) -> Floats:
+    """`rows` less what the edge of a tile cuts, which a neighbour has whole, and what is so large that the look at the
+    whole image should have seen it.
+    """
+    low = (rows[:, :2] - (view.left, view.top)) * view.scale
+    size = rows[:, 2:4] * view.scale
+    return rows[((low >= 0) & (low + size <= CANVAS) & (size <= 2 * LARGE)).all(axis=1)]
 
 
 def decoded(outputs: dict[str, Floats], threshold: float) -> Floats:
-    """float32 (n, 15): x, y, width, height, five (x, y) in canvas pixels and sqrt(cls * obj), which is `threshold` or
-    more, as OpenCV's FaceDetectorYN reads them.
+    """float32 (n, 15) of one canvas's outputs, (cells, 1 | 4 | 10) each: x, y, width, height, five (x, y) in canvas
+    pixels and sqrt(cls * obj), which is `threshold` or more, as OpenCV's FaceDetectorYN reads them.
     """
     parts = []
     for stride in STRIDES:
-        cls, obj, bbox, kps = (outputs[f"{kind}_{stride}"][0] for kind in ("cls", "obj", "bbox", "kps"))
+        cls, obj, bbox, kps = (outputs[f"{kind}_{stride}"] for kind in ("cls", "obj", "bbox", "kps"))
         score = np.sqrt(np.clip(cls, 0, 1) * np.clip(obj, 0, 1))[:, 0]
         told = np.flatnonzero(score >= threshold)
         cell = np.stack([told % (CANVAS // stride), told // (CANVAS // stride)], 1).astype(np.float32)
@@ -200,10 +195,3 @@ def largest(rows: Floats) -> list[FoundFace]:
         )
         for (x, y, w, h), points, confidence in zip(rows[:, :4], rows[:, 4:14], rows[:, 14], strict=True)
     ]
-
-
-def resized(image: Image, scale: float) -> Image:
-    """`image` at `scale` times its size, 1 or less, averaged over the pixels it loses."""
-    height, width = image.shape[:2]
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -10,7 +10,7 @@ import statistics
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,16 +19,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from model import faces
-from model.locator import backdrops, scenes
+from model import faces, views
+from model.locator import backdrops, photographs, questions, scenes
+from model.locator.photographs import Stock
+from model.locator.questions import Question
 from model.locator.teacher import SURE, Taught
 
 MATCH = 0.5  # IoU
-BANDS = ((16, 40), (40, 80), (80, 160), (160, 10_000))  # pixels, the root of a face's area
-SEED = 20261121
-FREE_KINDS = ("photographs", "beside faces", "drawn")
-
-Question = tuple[str, faces.Image, faces.Floats]  # what it is counted under, the pixels, the teacher's rows
+BANDS = ((16, 40), (40, 80), (80, 160), (160, 10_000), (40, 10_000))  # pixels, the root of a face's area
 
 
 @dataclass(slots=True)
@@ -56,40 +54,12 @@ class Tally:
         }
 
 
-def whole(taught: list[Taught]) -> Iterator[Question]:
-    """Held-out images as they are, by source."""
-    return ((one.source, one.pixels, one.rows) for one in taught if one.held_out)
-
-
-def composed(taught: list[Taught], count: int) -> Iterator[Question]:
-    """`count` scenes of held-out faces before held-out backgrounds, worn as in training."""
-    rng = np.random.default_rng(SEED)
-    pieces = [one for one in taught if one.held_out and len(one.sure)]
-    photographs = backdrops.samples(backdrops.HELD_OUT)
-    for _ in range(count):
-        scene = scenes.compose(rng, pieces, photographs, faces.CANVAS)
-        yield "scenes", scene.image, scene.rows
-
-
-def free(taught: list[Taught], count: int) -> Iterator[Question]:
-    """`count` face-free pictures of each kind: held-out photographs, held-out images beside their faces, clutter."""
-    rng = np.random.default_rng(SEED + 1)
-    photographs = backdrops.samples(backdrops.HELD_OUT)
-    pieces = [one for one in taught if one.held_out and len(one.sure)]
-    draw: dict[str, Callable[[int], faces.Image]] = {
-        "photographs": lambda turn: backdrops.photograph(rng, photographs[turn % len(photographs)], faces.CANVAS),
-        "beside faces": lambda turn: backdrops.beside(rng, pieces[turn % len(pieces)], faces.CANVAS),
-        "drawn": lambda _: backdrops.drawn(rng, faces.CANVAS),
-    }
-    for kind in FREE_KINDS:
-        for turn in range(count):
-            yield kind, scenes.worn(rng, draw[kind](turn)), np.zeros((0, 15), np.float32)
-
-
-def ask(finder: faces.FaceFinder, questions: Iterable[Question]) -> dict[str, Tally]:
-    """`finder`'s answers to `questions`, by what they are counted under and, as "16-40 px", by size of face."""
+def ask(finder: faces.FaceFinder, asked: Iterable[Question]) -> dict[str, Tally]:
+    """`finder`'s answers to `asked`, by what they are counted under and by size of face: "all: 16-40 px" over the
+    images as they are, "afar: ..." and "scenes: ..." over those made of them.
+    """
     tallies: defaultdict[str, Tally] = defaultdict(Tally)
-    for name, image, rows in questions:
+    for name, image, rows in asked:
         answers = finder.find(image)
         boxes = np.array([face.box for face in answers], np.float32).reshape(-1, 4)
         sure = rows[rows[:, 14] >= SURE]
@@ -97,7 +67,7 @@ def ask(finder: faces.FaceFinder, questions: Iterable[Question]) -> dict[str, Ta
         tally.images += 1
         tally.false += int((overlaps(boxes, rows[:, :4]).max(1, initial=0) < 0.3).sum())
         for truth, row in zip(overlaps(sure[:, :4], boxes), sure, strict=True):
-            for counted in (tally, *(tallies[band] for band in _bands(row))):
+            for counted in (tally, *(tallies[band] for band in _bands(name, row))):
                 counted.truths += 1
                 if truth.max(initial=0) >= MATCH:
                     counted.found += 1
@@ -106,9 +76,10 @@ def ask(finder: faces.FaceFinder, questions: Iterable[Question]) -> dict[str, Ta
     return dict(tallies)
 
 
-def _bands(row: faces.Floats) -> list[str]:
+def _bands(name: str, row: faces.Floats) -> list[str]:
     size = float(np.sqrt(row[2] * row[3]))
-    return [f"{least}-{most} px" for least, most in BANDS if least <= size < most]
+    made = name if name in (questions.FAR, questions.SCENES) else "all"
+    return [f"{made}: {least}-{most} px" for least, most in BANDS if least <= size < most]
 
 
 def _astray(face: faces.FoundFace, row: faces.Floats) -> list[float]:
@@ -125,10 +96,10 @@ class HaarFinder:
         self._cascade = cv2.CascadeClassifier(folder + "haarcascade_frontalface_default.xml")
         self._turn = threading.Lock()  # a cascade keeps state while it runs
 
-    def find(self, image: faces.Image) -> list[faces.FoundFace]:
+    def find(self, image: views.Image) -> list[faces.FoundFace]:
         """See `faces.FaceFinder.find`."""
-        scale = min(1.0, faces.FINE / max(image.shape[:2]))
-        grey = cv2.cvtColor(faces.resized(image, scale), cv2.COLOR_RGB2GRAY)
+        scale = min(1.0, views.FINE / max(image.shape[:2]))
+        grey = cv2.cvtColor(views.resized(image, scale), cv2.COLOR_RGB2GRAY)
         with self._turn:
             boxes, _, weights = self._cascade.detectMultiScale3(grey, 1.1, 5, minSize=(16, 16), outputRejectLevels=True)
         return [
@@ -146,19 +117,25 @@ def overlaps(first: faces.Floats, second: faces.Floats) -> NDArray[np.float32]:
     return np.asarray(shared / np.maximum(area, 1e-6), np.float32)
 
 
-def threshold(finder: faces.NetworkFinder, taught: list[Taught], at_most: float = 0.01, count: int = 400) -> float:
+def threshold(
+    finder: faces.NetworkFinder,
+    taught: list[Taught],
+    pictures: list[views.Image],
+    at_most: float = 0.01,
+    count: int = 400,
+) -> float:
     """The least confidence, of 0.30 to 0.80 in steps of 0.02, that leaves `at_most` false faces an image on scenes made
     like those of training and on face-free pictures; nothing held out is looked at. `finder` must tell all from 0.3.
     """
-    rng = np.random.default_rng(SEED + 2)
+    rng = np.random.default_rng(questions.SEED + 2)
     lessons = [one for one in taught if not one.held_out and len(one.sure)]
-    photographs = backdrops.samples(backdrops.TRAINED)
+    stock = Stock(pictures, [])
     false: list[float] = []
     for turn in range(count):
         if turn % 2:
-            scene = scenes.compose(rng, lessons, photographs, faces.CANVAS)
+            scene = scenes.compose(rng, lessons, stock, views.CANVAS)
         else:
-            scene = scenes.Scene(backdrops.backdrop(rng, photographs, lessons, faces.CANVAS))
+            scene = scenes.Scene(backdrops.backdrop(rng, stock, lessons, views.CANVAS))
         found = finder.find(scene.image)
         boxes = np.array([face.box for face in found], np.float32).reshape(-1, 4)
         alone = overlaps(boxes, scene.rows[:, :4]).max(1, initial=0) < 0.3
@@ -167,9 +144,9 @@ def threshold(finder: faces.NetworkFinder, taught: list[Taught], at_most: float 
     return float(next((step for step in steps if sum(one >= step for one in false) <= at_most * count), 0.8))
 
 
-def settle(path: Path, taught: list[Taught]) -> float:
+def settle(path: Path, taught: list[Taught], pictures: list[views.Image]) -> float:
     """Pin `threshold` of the locator file at `path` in its metadata; returns it."""
-    found = threshold(faces.NetworkFinder(path, threshold=0.3), taught)
+    found = threshold(faces.NetworkFinder(path, threshold=0.3), taught, pictures)
     graph = onnx.load(path)
     pinned = {entry.key: entry.value for entry in graph.metadata_props} | {"threshold": f"{found:.2f}"}
     onnx.helper.set_model_props(graph, pinned)
@@ -181,7 +158,7 @@ def milliseconds(finder: faces.FaceFinder, repeats: int = 30) -> float:
     """Median time of one 320-pixel image with a face in it, OpenCV held to one thread."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    image = backdrops.samples(("astronaut.png",))[0][:320, 64:384].copy()
+    image = photographs.samples(("astronaut.png",))[0][:320, 64:384].copy()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

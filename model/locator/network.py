@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model import faces
+from model import faces, views
 
 BETA = 2.0  # focus of the quality focal loss, as in its paper (Li et al., NeurIPS 2020)
 
@@ -91,7 +91,7 @@ class Served(nn.Module):
         self.locator = locator
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        cells = [(faces.CANVAS // stride) ** 2 for stride in faces.STRIDES]
+        cells = [(views.CANVAS // stride) ** 2 for stride in faces.STRIDES]
         levels = self.locator(images).split(cells, 1)
         scores = [level[..., 14:].sigmoid() for level in levels]
         # A node of its own for obj: two outputs may not share one name.
@@ -100,14 +100,15 @@ class Served(nn.Module):
 
 
 def loss(answers: Tensor, states: Tensor, wanted: Tensor) -> Tensor:
-    """Quality focal loss of the score, with the box's own IoU as its aim, plus GIoU of the boxes and smooth L1 of the
-    landmarks on cells that own a face. `states` (n, 2100): 1 face, 0 background, -1 neither; `wanted` (n, 2100, 14).
+    """Quality focal loss of the score, with the root of the box's own IoU as its aim, plus GIoU of the boxes and smooth
+    L1 of the landmarks on cells that own a face. `states` (n, 2100): 1 face, 0 background, -1 neither; `wanted`
+    (n, 2100, 14).
     """
     own = states == 1
     boxes, aims = answers[own][:, :4], wanted[own][:, :4]
     overlap, generous = intersections(boxes, aims)
     aim = torch.zeros_like(answers[..., 14])
-    aim[own] = overlap.detach()
+    aim[own] = overlap.detach().sqrt()  # the root, as YuNet tells it: small faces, whose boxes are rough, stay sure
     logit = answers[..., 14]
     weight = (logit.sigmoid() - aim).abs().pow(BETA) * (states >= 0)
     scores = (functional.binary_cross_entropy_with_logits(logit, aim, reduction="none") * weight).sum()
@@ -133,7 +134,7 @@ def export(locator: Locator, path: Path, threshold: float, notes: dict[str, str]
     """Write `locator` as ONNX, any batch size, with its preprocessing, `threshold` and `notes` as metadata."""
     served = Served(copy.deepcopy(locator)).eval()
     names = [f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in faces.STRIDES]
-    sample = torch.zeros(2, 3, faces.CANVAS, faces.CANVAS)
+    sample = torch.zeros(2, 3, views.CANVAS, views.CANVAS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter announces its age; it writes the smaller graph
         torch.onnx.export(

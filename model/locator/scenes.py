@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model import faces
+from model import faces, views
 from model.locator import backdrops
+from model.locator.photographs import Stock
 from model.locator.teacher import SURE, Taught, pyramid
 
 SPANS = (
@@ -34,36 +35,36 @@ class Scene:
     `SURE` is doubt.
     """
 
-    image: faces.Image
+    image: views.Image
     rows: faces.Floats = field(default_factory=lambda: np.zeros((0, 15), np.float32))
 
 
-def compose(rng: np.random.Generator, taught: list[Taught], photographs: list[faces.Image], side: int) -> Scene:
-    """One scene: 45 % composed of one to eight pieces, 42 % one whole image, 13 % a background alone. A third of the
+def compose(rng: np.random.Generator, taught: list[Taught], stock: Stock, side: int) -> Scene:
+    """One scene: 53 % composed of one to eight pieces, 32 % one whole image, 15 % a background alone. A third of the
     pieces and of the whole images are decoys: without them a locator learns that whatever is framed is a face.
     """
     kind = rng.random()
-    if kind < 0.42:
-        scene = _whole(rng, taught, photographs, side)
+    if kind < 0.32:
+        scene = _whole(rng, taught, stock, side)
     else:
-        scene = Scene(backdrops.backdrop(rng, photographs, taught, side))
-        for _ in range(int(rng.integers(1, 9)) if kind < 0.87 else 0):
-            add(rng, scene, _piece(rng, taught, photographs))
+        scene = Scene(backdrops.backdrop(rng, stock, taught, side))
+        for _ in range(int(rng.integers(1, 9)) if kind < 0.85 else 0):
+            add(rng, scene, _piece(rng, taught, stock))
     _hide_parts(rng, scene)
     scene.image = worn(rng, scene.image)
     return scene
 
 
-def _whole(rng: np.random.Generator, taught: list[Taught], photographs: list[faces.Image], side: int) -> Scene:
+def _whole(rng: np.random.Generator, taught: list[Taught], stock: Stock, side: int) -> Scene:
     """One image letterboxed, padded further, or cropped; the rest is black, flat or a backdrop."""
-    piece = _piece(rng, taught, photographs)
+    piece = _piece(rng, taught, stock)
     fill = rng.random()
     if fill < 0.6:
-        ground: faces.Image = np.zeros((side, side, 3), np.uint8)
+        ground: views.Image = np.zeros((side, side, 3), np.uint8)
     elif fill < 0.8:
         ground = np.full((side, side, 3), rng.integers(0, 256, 3), np.uint8)
     else:
-        ground = backdrops.backdrop(rng, photographs, taught, side)
+        ground = backdrops.backdrop(rng, stock, taught, side)
     scene = Scene(ground)
     how = rng.random()
     zoom = 1.0 if how < 0.4 else rng.uniform(0.35, 1.0) if how < 0.75 else rng.uniform(1.0, 1.6)
@@ -71,16 +72,16 @@ def _whole(rng: np.random.Generator, taught: list[Taught], photographs: list[fac
     scale = zoom * side / max(height, width)
     room = side - np.array([width, height]) * scale
     centre = side / 2 + room / 2 * (rng.uniform(-1, 1, 2) if how >= 0.4 else 0)
-    _paste(rng, scene, piece, scale, centre, turn=0.0 if rng.random() < 0.6 else rng.normal(0, 15), soft=False)
+    paste(rng, scene, piece, scale, centre, turn=0.0 if rng.random() < 0.6 else rng.normal(0, 15), soft=False)
     return scene
 
 
-def _piece(rng: np.random.Generator, taught: list[Taught], photographs: list[faces.Image]) -> Taught:
+def _piece(rng: np.random.Generator, taught: list[Taught], stock: Stock) -> Taught:
     """An image with its faces, or one time in three a decoy: a face-free picture of as likely a size."""
     piece = taught[rng.integers(len(taught))]
     if rng.random() < 2 / 3:
         return piece
-    picture = backdrops.backdrop(rng, photographs, taught, max(piece.pixels.shape[:2]))
+    picture = backdrops.backdrop(rng, stock, taught, max(piece.pixels.shape[:2]))
     height, width = piece.pixels.shape[:2]
     return Taught(pyramid(picture[:height, :width]), np.zeros((0, 15), np.float32), "decoy", held_out=False)
 
@@ -97,11 +98,11 @@ def add(rng: np.random.Generator, scene: Scene, piece: Taught) -> None:
         high = np.minimum(scene.rows[:, :2] + scene.rows[:, 2:4], centre + reach)
         if not ((high - low).clip(0).prod(1) > 0.1 * scene.rows[:, 2:4].prod(1)).any():
             turn = rng.normal(0, 10) if rng.random() < 0.85 else rng.uniform(-60, 60)
-            _paste(rng, scene, piece, scale, centre, turn, soft=rng.random() < 0.6)
+            paste(rng, scene, piece, scale, centre, turn, soft=rng.random() < 0.6)
             return
 
 
-def _paste(
+def paste(
     rng: np.random.Generator, scene: Scene, piece: Taught, scale: float, centre: NDArray[np.float64], turn: float,
     soft: bool,
 ) -> None:  # fmt: skip
@@ -134,7 +135,7 @@ def _mask(rng: np.random.Generator, width: int, height: int, soft: bool) -> NDAr
 
 
 def _draw(
-    image: faces.Image, pixels: faces.Image, moving: NDArray[np.float64], mask: NDArray[np.uint8]
+    image: views.Image, pixels: views.Image, moving: NDArray[np.float64], mask: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """Blend `pixels` under `moving` into `image`; uint8 (side, side) of how much of it shows where."""
     side = len(image)
@@ -149,8 +150,8 @@ def _draw(
         part = seen[top:bottom, left:right]
         part[:] = cv2.warpAffine(mask, shifted, size)
         under = image[top:bottom, left:right]
-        share = part[..., None].astype(np.uint16)
-        under[:] = (cv2.warpAffine(pixels, shifted, size) * share + under * (255 - share)) // 255
+        share = part.astype(np.float32) / 255
+        under[:] = cv2.blendLinear(cv2.warpAffine(pixels, shifted, size), under, share, 1 - share)
     return seen
 
 
@@ -189,23 +190,21 @@ def _hide_parts(rng: np.random.Generator, scene: Scene) -> None:
                 region[:] = cv2.resize(backdrops.drawn(rng, 32), (region.shape[1], region.shape[0]))
 
 
-def worn(rng: np.random.Generator, image: faces.Image) -> faces.Image:
+def worn(rng: np.random.Generator, image: views.Image) -> views.Image:
     """Light, colour, blur, noise and JPEG as uploads have them."""
-    picture = image.astype(np.float32)
+    light = np.tile(np.arange(256, dtype=np.float64)[:, None], 3)
     if rng.random() < 0.6:
-        tint = (rng.uniform(0.8, 1.2, 3) * rng.uniform(0.6, 1.4)).astype(np.float32)
-        picture = picture * tint + np.float32(rng.uniform(-30, 30))
+        light = light * (rng.uniform(0.8, 1.2, 3) * rng.uniform(0.6, 1.4)) + rng.uniform(-30, 30)
     if rng.random() < 0.12:
-        dimmed = np.power(picture.clip(0, 255) / 255, rng.uniform(0.5, 2.5)) * rng.uniform(38, 255)
-        picture = np.asarray(dimmed, np.float32)
+        light = np.power(light.clip(0, 255) / 255, rng.uniform(0.5, 2.5)) * rng.uniform(38, 255)
+    image = np.asarray(cv2.LUT(image, light.clip(0, 255).astype(np.uint8)[:, None]), np.uint8)
     if rng.random() < 0.18:
-        picture = np.repeat(picture.mean(2, keepdims=True), 3, 2)
+        image = np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
     if rng.random() < 0.2:
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 2.0)), np.float32)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 2.0)), np.uint8)
     if rng.random() < 0.2:
-        noise = rng.standard_normal(picture.shape[:2], np.float32)[..., None]
-        picture = picture + noise * np.float32(rng.uniform(2, 20))
-    image = picture.clip(0, 255).astype(np.uint8)
+        noise = rng.standard_normal(image.shape[:2], np.float32) * np.float32(rng.uniform(2, 20))
+        image = (image + noise[..., None]).clip(0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 96))]
         decoded = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
@@ -227,9 +226,11 @@ def targets(rows: faces.Floats, side: int) -> tuple[NDArray[np.int8], faces.Floa
         state = np.zeros(len(grid), np.int8)
         aims = np.zeros((len(grid), 14), np.float32)
         if len(rows):
-            away = np.abs(grid[:, None] - middle / stride).max(2)
-            inside = (np.abs(grid[:, None] * stride - middle) < rows[:, 2:4] / 2).all(2)
-            state[(inside & ~counted).any(1) | ((away < SHADE) & counted).any(1)] = -1
+            across, down = np.abs(np.arange(cells)[:, None] - middle.T[:, None] / stride)  # (cells, n) each
+            away = np.maximum(across, down[:, None]).reshape(len(grid), -1)
+            half = rows[:, 2:4] / (2 * stride)
+            inside = ((across < half[:, 0]) & (down < half[:, 1])[:, None]).reshape(len(grid), -1)
+            state[((inside & ~counted) | ((away < SHADE) & counted)).any(1)] = -1
             away[:, ~(counted & (size > least) & (size < most))] = np.inf
             owner = away.argmin(1)
             own = away.min(1) < OWNED

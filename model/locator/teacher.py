@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model import faces
+from model import faces, views
 
 DOUBT = 0.3
 SURE = 0.6
@@ -33,13 +33,13 @@ class Taught:
     as `faces.decoded` has them, in the first level's pixels.
     """
 
-    pyramid: tuple[faces.Image, ...]
+    pyramid: tuple[views.Image, ...]
     rows: faces.Floats
     source: str
     held_out: bool
 
     @property
-    def pixels(self) -> faces.Image:
+    def pixels(self) -> views.Image:
         """The largest level."""
         return self.pyramid[0]
 
@@ -51,19 +51,21 @@ class Taught:
 
 def images(folder: Path, at_most: int) -> list[Path]:
     """Image files under `folder`, at most `at_most` of each first-level folder, in an order that hashes decide."""
-    by_source: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES:
-            by_source.setdefault(path.relative_to(folder).parts[0], []).append(path)
-    return [path for paths in by_source.values() for path in sorted(paths, key=_shuffled)[:at_most]]
+    return [path for home in sorted(folder.iterdir()) if home.is_dir() for path in chosen(home, at_most)]
 
 
-def answer(finder: faces.NetworkFinder, image: faces.Image) -> faces.Floats:
+def chosen(folder: Path, at_most: int) -> list[Path]:
+    """At most `at_most` image files anywhere under `folder`, in an order that hashes decide."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(paths, key=_shuffled)[:at_most]
+
+
+def answer(finder: faces.NetworkFinder, image: views.Image) -> faces.Floats:
     """What `finder` says through every view: whole, from twice and three times as far, and in tiles."""
-    views = [faces.centred(image, side) for side in (faces.CANVAS, faces.CANVAS // 2, faces.CANVAS // 3)]
-    if max(image.shape[:2]) > faces.CANVAS:
-        views += faces.tiles(image)
-    return faces.suppressed(np.concatenate([finder.look(image, view) for view in views]))
+    laid = [views.centred(image, side) for side in (views.CANVAS, views.CANVAS // 2, views.CANVAS // 3)]
+    if max(image.shape[:2]) > views.CANVAS:
+        laid += views.tiles(image)
+    return faces.suppressed(np.concatenate([finder.look(image, view) for view in laid]))
 
 
 def ask(folder: Path, teacher: Path, cache: Path, at_most: int, told: Callable[[int, int], None]) -> list[Taught]:
@@ -99,7 +101,7 @@ def _taught(finder: faces.NetworkFinder, path: Path, folder: Path, groups: dict[
     rows[:, :14] *= scale
     key = groups.get(path) or hashlib.sha256(content).hexdigest()
     held_out = hashlib.sha256(key.encode()).digest()[0] % HELD_OUT == 0
-    return Taught((faces.resized(image, scale),), rows, path.relative_to(folder).parts[0], held_out)
+    return Taught((views.resized(image, scale),), rows, path.relative_to(folder).parts[0], held_out)
 
 
 def _groups(folder: Path) -> dict[Path, str]:
@@ -145,11 +147,11 @@ def _kept(cache: Path) -> list[Taught]:
     ]
 
 
-def pyramid(picture: faces.Image) -> tuple[faces.Image, ...]:
+def pyramid(picture: views.Image) -> tuple[views.Image, ...]:
     """`picture` and `LEVELS - 1` more, each half the size of the one before."""
     levels = [picture]
     while len(levels) < LEVELS:
-        levels.append(faces.resized(levels[-1], 0.5))
+        levels.append(views.resized(levels[-1], 0.5))
     return tuple(levels)
 
 

@@ -1,14 +1,18 @@
-"""Training the locator: first on scenes of 192 pixels, which cost a third as much, then on scenes of 320.
+"""Training the locator on scenes of 192 pixels, which cost a third as much, and of 320, which hold large faces.
 
-One process composes while this one learns, so that two cores suffice. What is kept is the running mean of the
-weights, not the last ones.
+One process composes while this one learns, so that two cores suffice. A run that goes on from another's weights first
+looks for what those take for faces on the photographs without one, and shows these mistakes more often. What is kept
+is the running mean of the weights, not the last ones.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 import math
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +24,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from model import faces
-from model.locator import backdrops, network, scenes
+from model import faces, views
+from model.locator import network, photographs, scenes
+from model.locator.photographs import Stock
 from model.locator.teacher import Taught
 
 COARSE_SIDE = 192
 WARMING = 0.04  # of the time
-RUNNING_MEAN = 0.998
+FINISHING = 0.8  # of the time: from here on all scenes are large
+RUNNING_MEAN = 0.9985
+MISTAKEN = 0.3  # confidence from which a start's false face counts as one
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -34,13 +41,13 @@ Batch = tuple[Tensor, Tensor, Tensor]
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How long and how fast: `minutes` by the clock (one batch of each size at the least), `batch` scenes at a time,
-    the learning rate's peak, the weights' decay, the seed, and the share of the time that goes to small scenes. The
-    clock decides because the machine may be shared.
+    the learning rate's peak, the weights' decay, the seed, and the share of the batches that are of small scenes. The
+    clock decides because the machine may be shared. Small batches, because steps are what a short run lacks.
     """
 
     minutes: float = 40.0
-    batch: int = 32
-    peak: float = 3e-3
+    batch: int = 8
+    peak: float = 2e-3
     decay: float = 0.02
     seed: int = 1
     coarse: float = 0.6
@@ -52,43 +59,60 @@ class Plan:
 
 
 class Composed(IterableDataset[tuple[NDArray[np.uint8], NDArray[np.int8], faces.Floats]]):
-    """Endless scenes of `side` pixels with their targets: BGR uint8 (3, side, side), states and aims of each cell."""
+    """Endless scenes of `side` pixels with their targets: BGR uint8 (side, side, 3), states and aims of each cell."""
 
-    def __init__(self, taught: list[Taught], side: int, seed: int) -> None:
-        self._taught, self._side, self._seed = taught, side, seed
-        self._photographs = backdrops.samples(backdrops.TRAINED)
+    def __init__(self, taught: list[Taught], stock: Stock, side: int, seed: int) -> None:
+        self._taught, self._stock, self._side, self._seed = taught, stock, side, seed
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int8], faces.Floats]]:
         cv2.setNumThreads(1)
         worker = get_worker_info()
         rng = np.random.default_rng([self._seed, worker.id if worker else 0])
         while True:
-            scene = scenes.compose(rng, self._taught, self._photographs, self._side)
+            scene = scenes.compose(rng, self._taught, self._stock, self._side)
             states, wanted = scenes.targets(scene.rows, self._side)
-            yield np.ascontiguousarray(scene.image[..., ::-1].transpose(2, 0, 1)), states, wanted
+            yield np.asarray(cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR), np.uint8), states, wanted
 
 
-def batches(taught: list[Taught], plan: Plan, workers: int) -> Iterator[tuple[float, Batch]]:
-    """Batches with the share of the time that is over, small scenes first."""
+def batches(taught: list[Taught], stock: Stock, plan: Plan, workers: int) -> Iterator[tuple[float, Batch]]:
+    """Batches with the share of the time that is over: small and large scenes by chance, large ones at the end."""
+    rng = np.random.default_rng(plan.seed)
+    loaders = {
+        side: iter(DataLoader(Composed(taught, stock, side, plan.seed + side), plan.batch, num_workers=workers))
+        for side in (COARSE_SIDE, views.CANVAS)
+    }
     started = time.monotonic()
-    for side, until in ((COARSE_SIDE, plan.coarse), (faces.CANVAS, 1.0)):
-        for batch in DataLoader(Composed(taught, side, plan.seed + side), plan.batch, num_workers=workers):
-            share = (time.monotonic() - started) / max(60 * plan.minutes, 1e-9)
-            yield min(1.0, share), batch
-            if share >= until:
-                break
+    share = 0.0
+    for step in itertools.count():
+        coarse = step == 0 or (rng.random() < plan.coarse and share < FINISHING)
+        batch = next(loaders[COARSE_SIDE if coarse else views.CANVAS])
+        share = (time.monotonic() - started) / max(60 * plan.minutes, 1e-9)
+        yield min(1.0, share), batch
+        if share >= 1 and step:
+            return
+
+
+def balanced(lessons: list[Taught]) -> list[Taught]:
+    """`lessons` with those of small sources repeated, so that a source's share goes with the root of its size: eight
+    tight crops of one collection teach less than one photograph of another.
+    """
+    sizes = Counter(one.source for one in lessons)
+    most = max(sizes.values())
+    return [one for one in lessons for _ in range(round(math.sqrt(most / sizes[one.source])))]
 
 
 def train(
     taught: list[Taught],
+    pictures: list[views.Image],
     plan: Plan,
     out: Path,
     told: Callable[[float, int, float], None],
     start: Path | None = None,
     workers: int = 1,
 ) -> None:
-    """Learn from the images of `taught` that are not held out and have a face; write `out`, and beside it the weights
-    as `.pt` from which another run may `start`, every 250 steps and at the end. `told(share, step, loss)` hears of
+    """Learn from the images of `taught` that are not held out and have a face, before backgrounds of which some are
+    pieces of `pictures`, which have none; write `out`, and beside it the weights
+    as `.pt` from which another run may `start`, every 500 steps and at the end. `told(share, step, loss)` hears of
     progress. Raises ValueError where no image has a face.
     """
     lessons = [one for one in taught if not one.held_out and len(one.sure)]
@@ -100,10 +124,11 @@ def train(
         locator.load_state_dict(torch.load(start, weights_only=True))
     locator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # four times as fast on a CPU
     mean = copy.deepcopy(locator).eval()
+    stock = Stock(pictures, _mistakes(locator, pictures) if start else [])
     optimiser = torch.optim.AdamW(locator.parameters(), lr=plan.peak, weight_decay=plan.decay)
-    for step, (share, (images, states, wanted)) in enumerate(batches(lessons, plan, workers), 1):
+    for step, (share, (images, states, wanted)) in enumerate(batches(balanced(lessons), stock, plan, workers), 1):
         optimiser.param_groups[0]["lr"] = plan.pace(share)
-        answers = locator(images.float().contiguous(memory_format=torch.channels_last))
+        answers = locator(images.permute(0, 3, 1, 2).float())  # channels last, as they lie
         loss = network.loss(answers, states, wanted)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
@@ -111,9 +136,16 @@ def train(
         optimiser.step()
         follow(mean, locator, min(RUNNING_MEAN, step / (step + 10)))
         told(share, step, loss.item())
-        if step % 250 == 0 or share >= 1:
+        if step % 500 == 0 or share >= 1:
             torch.save(mean.state_dict(), out.with_suffix(".pt"))
             network.export(mean, out, faces.YUNET_THRESHOLD, {"scenes": str(step * plan.batch)})
+
+
+def _mistakes(locator: network.Locator, pictures: list[views.Image]) -> list[views.Image]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "start.onnx"
+        network.export(locator, file, MISTAKEN, {})
+        return photographs.mistakes(faces.NetworkFinder(file), pictures)
 
 
 def follow(mean: nn.Module, locator: nn.Module, share: float) -> None:

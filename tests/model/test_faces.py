@@ -5,10 +5,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from skimage import data
 
-from model import faces
+from model import faces, views
 
 ASTRONAUT = (180.0, 58.0, 93.0, 118.0)  # her face in scikit-image's portrait, measured by hand
 
@@ -70,7 +71,7 @@ def test_a_small_face_in_a_large_image_is_found_by_the_closer_look(finder):
     image = np.full((1600, 1600, 3), 120, np.uint8)
     image[900:1412, 300:812] = data.astronaut()
     expected = (300 + ASTRONAUT[0], 900 + ASTRONAUT[1], *ASTRONAUT[2:])
-    whole = faces.NetworkFinder(faces.LOCATOR).look(image, faces.centred(image, faces.CANVAS))
+    whole = faces.NetworkFinder(faces.LOCATOR).look(image, views.centred(image, views.CANVAS))
     assert not len(whole)
     assert any(overlap(face.box, expected) > 0.5 for face in finder.find(image))
 
@@ -114,6 +115,46 @@ def test_four_threads_get_the_answers_of_one(finder):
     assert together == alone
 
 
+def test_many_images_at_once_get_the_answers_of_one_by_one(finder):
+    portrait = data.astronaut()
+    far = np.full((900, 1600, 3), 120, np.uint8)
+    far[200:712, 300:812] = portrait
+    tight = portrait[58:176, 180:273]
+    images = [
+        portrait,
+        far,
+        tight,
+        np.full((400, 300, 3), 127, np.uint8),
+        cv2.resize(portrait, (2000, 2000)),
+        far[:, ::-1],
+    ]
+    together = finder.find_many(images)
+    assert [len(found) for found in together] == [1, 1, 1, 0, 1, 1]
+    for image, found in zip(images, together, strict=True):
+        (alone, at_once) = ([(*face.box, face.confidence) for face in faced] for faced in (finder.find(image), found))
+        assert np.allclose(alone, at_once, atol=1e-2)
+    assert finder.find_many([]) == []
+
+
+def test_a_network_that_takes_one_canvas_at_a_time_gets_one(finder, tmp_path):
+    """As YuNet's published files do."""
+    graph = onnx.load(faces.LOCATOR)
+    graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(graph, tmp_path / "one.onnx")
+    images = [data.astronaut(), data.astronaut()[:, ::-1]]
+    found = faces.NetworkFinder(tmp_path / "one.onnx").find_many(images)
+    assert [len(each) for each in found] == [1, 1]
+
+
+@pytest.mark.parametrize(("height", "width"), [(3000, 4000), (577, 1139), (1136, 568), (2, 2000)])
+@pytest.mark.parametrize("scale", [1.0, 0.9, 0.5, 0.32, 0.142])
+def test_a_resized_image_has_its_size_and_its_mean(height, width, scale):
+    ramp = np.linspace(0, 255, width, dtype=np.float32)[None, :, None].repeat(height, 0).repeat(3, 2).astype(np.uint8)
+    small = views.resized(ramp, scale)
+    assert np.abs(np.array(small.shape[:2]) - np.maximum(1, np.array([height, width]) * scale)).max() <= 1
+    assert abs(float(small.mean()) - float(ramp.mean())) < 2 + 130 / width
+
+
 def test_a_file_that_is_no_face_network_is_refused(tmp_path):
     torn = tmp_path / "torn.onnx"
     torn.write_bytes(faces.LOCATOR.read_bytes()[:1000])
@@ -134,8 +175,8 @@ def test_of_boxes_that_share_most_of_the_smaller_one_the_surest_stays():
 def test_tiles_cover_every_pixel_and_overlap():
     image = np.zeros((900, 1600, 3), np.uint8)
     covered = np.zeros(image.shape[:2], int)
-    for view in faces.tiles(image):
-        reach = round(faces.CANVAS / view.scale)
+    for view in views.tiles(image):
+        reach = round(views.CANVAS / view.scale)
         covered[round(view.top) : round(view.top) + reach, round(view.left) : round(view.left) + reach] += 1
     assert covered.min() >= 1
     assert covered.max() >= 2

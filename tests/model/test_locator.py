@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 
 import cv2
@@ -12,8 +13,8 @@ from click.testing import CliRunner
 from skimage import data
 
 from cli import locator as command
-from model import faces
-from model.locator import backdrops, evaluation, scenes, teacher, training
+from model import faces, views
+from model.locator import evaluation, photographs, questions, scenes, teacher, training
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def taught(folder, tmp_path_factory):
     return teacher.ask(folder, faces.LOCATOR, tmp_path_factory.mktemp("cache"), 100, lambda *_: None)
+
+
+PICTURES = [data.brick()[:200, :200, None].repeat(3, 2), data.coffee()[:200, :200]]
 
 
 def a_row(x, y, width, height, confidence=1.0):
@@ -58,12 +62,84 @@ def test_a_group_is_never_parted(folder, taught):
 
 
 def test_no_background_of_the_evaluation_is_trained_on():
-    assert not set(backdrops.HELD_OUT) & set(backdrops.TRAINED)
+    assert not set(photographs.HELD_OUT) & set(photographs.TRAINED)
 
 
-def test_the_same_seed_gives_the_same_scene(taught):
-    photographs = backdrops.samples(backdrops.TRAINED)
-    first, second = (scenes.compose(np.random.default_rng(7), taught, photographs, 192) for _ in range(2))
+@pytest.fixture(scope="module")
+def stock():
+    return photographs.Stock(photographs.samples(photographs.TRAINED), [])
+
+
+@pytest.fixture
+def a_calm_teacher(monkeypatch):
+    """Our own locator suspects more than a YuNet file does."""
+    monkeypatch.setattr(teacher, "DOUBT", 0.6)
+
+
+@pytest.fixture
+def collections(tmp_path, a_calm_teacher):
+    """Two collections of two pictures, one held out; beside them a portrait, an icon and what is no image."""
+    for name, home in (("bricks", tmp_path), ("cells", tmp_path / "held_out")):
+        (home / name).mkdir(parents=True)
+        for turn in range(2):
+            cv2.imwrite(str(home / name / f"{turn}.png"), np.full((200, 300 + turn), 40 * len(name), np.uint8))
+    cv2.imwrite(str(tmp_path / "bricks" / "portrait.png"), data.astronaut()[..., ::-1])
+    cv2.imwrite(str(tmp_path / "bricks" / "icon.png"), np.full((32, 32), 90, np.uint8))
+    (tmp_path / "bricks" / "torn.png").write_bytes(b"no image")
+    return tmp_path
+
+
+def test_backdrops_are_what_the_teacher_sees_no_face_in(collections, tmp_path):
+    told = []
+    found = photographs.gathered(collections, faces.LOCATOR, tmp_path / "cache", lambda *count: told.append(count))
+    assert sorted((one.source, one.held_out) for one in found) == [("bricks", False)] * 2 + [("cells", True)] * 2
+    assert told[-1] == (7, 7)
+    again = photographs.gathered(collections, faces.LOCATOR, tmp_path / "cache", lambda *_: pytest.fail("asked twice"))
+    assert all(np.array_equal(first.pixels, second.pixels) for first, second in zip(found, again, strict=True))
+
+
+@pytest.mark.usefixtures("a_calm_teacher")
+def test_what_is_transparent_becomes_white(tmp_path):
+    stamp = np.zeros((120, 120, 4), np.uint8)
+    stamp[40:80] = (0, 0, 200, 255)
+    (tmp_path / "stamps").mkdir()
+    cv2.imwrite(str(tmp_path / "stamps" / "red.png"), stamp)
+    (found,) = photographs.gathered(tmp_path, faces.LOCATOR, tmp_path / "cache", lambda *_: None)
+    assert found.pixels[0, 0].tolist() == [255, 255, 255]
+    assert found.pixels[60, 60].tolist() == [200, 0, 0]
+
+
+def test_a_folder_without_backdrops_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no face-free pictures"):
+        photographs.gathered(tmp_path, faces.LOCATOR, tmp_path / "cache", lambda *_: None)
+
+
+def test_a_mistake_is_kept_with_what_surrounds_it():
+    """Whatever a finder finds in a face-free picture is a mistake; here the picture is a portrait."""
+    (square,) = photographs.mistakes(faces.NetworkFinder(faces.LOCATOR), [data.astronaut()])
+    height, width = square.shape[:2]
+    assert height == width
+    assert 200 < height <= 400
+    assert faces.load(None).find(square)
+
+
+def test_small_sources_are_repeated_by_the_root_of_their_size(taught):
+    few = [dataclasses.replace(one, source="few") for one in taught[:6]]
+    repeated = training.balanced([*taught, *few])
+    assert sum(one.source == "few" for one in repeated) == 12
+    assert sum(one.source == "portraits" for one in repeated) == 24
+
+
+def test_faces_afar_have_the_sizes_that_are_promised(taught):
+    asked = list(questions.afar(taught, [], 8))
+    assert len(asked) == 8
+    for _, image, rows in asked:
+        assert image.shape == (320, 320, 3)
+        assert questions.AFAR[0] <= np.sqrt(rows[:, 2] * rows[:, 3]).max() <= questions.AFAR[1]
+
+
+def test_the_same_seed_gives_the_same_scene(taught, stock):
+    first, second = (scenes.compose(np.random.default_rng(7), taught, stock, 192) for _ in range(2))
     assert np.array_equal(first.image, second.image)
     assert np.array_equal(first.rows, second.rows)
 
@@ -93,20 +169,20 @@ def test_a_mirrored_and_shifted_row_lands_where_its_pixels_do():
 
 def test_what_the_network_shall_say_decodes_to_the_faces_it_was_made_from():
     rows = np.array([a_row(30, 40, 24, 30), a_row(120, 20, 60, 80), a_row(90, 120, 170, 190)], np.float32)
-    states, wanted = scenes.targets(rows, faces.CANVAS)
+    states, wanted = scenes.targets(rows, views.CANVAS)
     outputs, start = {}, 0
     for stride in faces.STRIDES:
-        cells = slice(start, start + (faces.CANVAS // stride) ** 2)
+        cells = slice(start, start + (views.CANVAS // stride) ** 2)
         start = cells.stop
         score = (states[cells, None] == 1).astype(np.float32)
         parts = {"cls": score, "obj": score, "bbox": wanted[cells, :4], "kps": wanted[cells, 4:]}
-        outputs |= {f"{kind}_{stride}": part[None] for kind, part in parts.items()}
+        outputs |= {f"{kind}_{stride}": part for kind, part in parts.items()}
     decoded = faces.suppressed(faces.decoded(outputs, 0.5))
     assert np.allclose(decoded[decoded[:, 0].argsort()], rows[rows[:, 0].argsort()], atol=1e-3)
 
 
 def test_a_doubtful_face_is_neither_face_nor_background():
-    states, _ = scenes.targets(np.array([a_row(100, 100, 80, 80, confidence=0.4)], np.float32), faces.CANVAS)
+    states, _ = scenes.targets(np.array([a_row(100, 100, 80, 80, confidence=0.4)], np.float32), views.CANVAS)
     assert set(states.tolist()) == {0, -1}
 
 
@@ -124,7 +200,7 @@ def test_two_steps_of_training_export_a_network_that_answers(taught, tmp_path):
     heard = []
     out = tmp_path / "locator.onnx"
     plan = training.Plan(minutes=0, batch=2)
-    training.train(taught, plan, out, lambda share, step, loss: heard.append((share, step, loss)), workers=0)
+    training.train(taught, PICTURES, plan, out, lambda share, step, loss: heard.append((share, step, loss)), workers=0)
     assert [step for _, step, _ in heard] == [1, 2]
     assert all(np.isfinite(loss) for *_, loss in heard)
     assert isinstance(faces.NetworkFinder(out, threshold=0.5).find(data.astronaut()), list)
@@ -135,9 +211,9 @@ def test_two_steps_of_training_export_a_network_that_answers(taught, tmp_path):
 @pytest.mark.usefixtures("one_thread")
 def test_a_run_goes_on_from_the_weights_of_another(taught, tmp_path):
     first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
-    training.train(taught, training.Plan(minutes=0, batch=2), first, lambda *_: None, workers=0)
+    training.train(taught, PICTURES, training.Plan(minutes=0, batch=2), first, lambda *_: None, workers=0)
     still = training.Plan(minutes=0, batch=2, peak=0.0)
-    training.train(taught, still, second, lambda *_: None, start=first.with_suffix(".pt"), workers=0)
+    training.train(taught, PICTURES, still, second, lambda *_: None, start=first.with_suffix(".pt"), workers=0)
     weights = [torch.load(file.with_suffix(".pt"), weights_only=True)["heads.0.1.weight"] for file in (first, second)]
     assert torch.allclose(*weights)
 
@@ -153,7 +229,7 @@ def test_figures_tell_a_perfect_finder_from_a_blind_and_a_seeing_things_one():
     truth = np.array([a_row(50, 50, 100, 100)], np.float32)
     face = faces.FoundFace((50.0, 50.0, 100.0, 100.0), truth[0, 4:14].reshape(5, 2), 0.9)
     ghost = faces.FoundFace((250.0, 10.0, 30.0, 30.0), None, 0.9)
-    questions = [("source", np.zeros((300, 300, 3), np.uint8), truth)] * 2
+    asked = [("source", np.zeros((300, 300, 3), np.uint8), truth)] * 2
 
     class Answering:
         def __init__(self, *answers):
@@ -163,7 +239,7 @@ def test_figures_tell_a_perfect_finder_from_a_blind_and_a_seeing_things_one():
             return self.answers
 
     perfect, blind, seeing = (
-        evaluation.ask(finder, questions)["source"].figures()
+        evaluation.ask(finder, asked)["source"].figures()
         for finder in (Answering(face), Answering(), Answering(face, ghost))
     )
     assert (perfect["recall"], perfect["false_per_image"], perfect["median_landmark_error"]) == (1, 0, 0)
@@ -186,10 +262,13 @@ def test_opencv_reads_the_shipped_locator_as_it_reads_yunet():
     assert np.allclose(found[0, :4] * 512 / 320, face.box, atol=8)
 
 
-def test_the_command_measures_a_locator_beside_its_teacher(folder, tmp_path):
-    arguments = ["evaluate", str(folder), "--teacher", str(faces.LOCATOR), "--cache", str(tmp_path), "--scenes", "3"]
+def test_the_command_measures_a_locator_beside_its_teacher(folder, collections, tmp_path):
+    arguments = ["evaluate", str(folder), "--teacher", str(faces.LOCATOR), "--cache", str(tmp_path / "cache")]
+    arguments += ["--backdrops", str(collections), "--scenes", "3"]
     answer = CliRunner().invoke(command.locator, [*arguments, "--json"], catch_exceptions=False)
     told = json.loads(answer.stdout)
     assert set(told["figures"]) == {"locator", "yunet", "haar"}
     assert told["figures"]["locator"] == told["figures"]["yunet"]
+    assert told["figures"]["locator"]["free: cells"]["images"] == 2
+    assert "free: bricks" not in told["figures"]["locator"]
     assert all(value > 0 for value in told["milliseconds"].values())

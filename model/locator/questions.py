@@ -1,0 +1,87 @@
+"""What a finder is asked in an evaluation: held-out pictures only, with the faces that the teacher saw in them.
+
+Held-out images as they are say how far a finder agrees with its teacher; the same before other backgrounds, smaller,
+say how it does with small faces, of which the images alone hold few; and pictures without a face say what it invents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from model import faces, views
+from model.locator import backdrops, photographs, scenes
+from model.locator.photographs import Photograph, Stock
+from model.locator.teacher import SURE, Taught
+
+SEED = 20261121
+FAR, SCENES = "afar", "scenes"
+AFAR = (40.0, 160.0)  # pixels: faces of this size are too few in the images as they are
+
+Question = tuple[str, views.Image, faces.Floats]  # what it is counted under, the pixels, the teacher's rows
+
+
+def whole(taught: list[Taught]) -> Iterator[Question]:
+    """Held-out images as they are, by source."""
+    return ((one.source, one.pixels, one.rows) for one in taught if one.held_out)
+
+
+def afar(taught: list[Taught], pictures: list[Photograph], count: int) -> Iterator[Question]:
+    """`count` held-out images, each made so small that its largest face has a size in `AFAR` and laid unworn and
+    upright on a piece of a held-out picture; sources take turns.
+    """
+    rng = np.random.default_rng(SEED + 3)
+    faced, stock = _faced(taught), held_out(pictures)
+    by_source = [[one for one in faced if one.source == source] for source in sorted({one.source for one in faced})]
+    for turn in range(count):
+        mates = by_source[turn % len(by_source)]
+        piece = mates[rng.integers(len(mates))]
+        scene = scenes.Scene(backdrops.backdrop(rng, stock, faced, views.CANVAS))
+        size = float(np.sqrt(piece.sure[:, 2:4].prod(1)).max())
+        scale = np.exp(rng.uniform(*np.log(AFAR))) / size
+        room = np.abs(views.CANVAS - scale * np.array(piece.pixels.shape[1::-1])) / 2
+        centre = views.CANVAS / 2 + rng.uniform(-1, 1, 2) * room
+        scenes.paste(rng, scene, piece, scale, centre, turn=0.0, soft=False)
+        yield FAR, scene.image, scene.rows
+
+
+def composed(taught: list[Taught], pictures: list[Photograph], count: int) -> Iterator[Question]:
+    """`count` scenes of held-out faces before held-out backgrounds, partly hidden and worn as in training."""
+    rng = np.random.default_rng(SEED)
+    pieces, stock = _faced(taught), held_out(pictures)
+    for _ in range(count):
+        scene = scenes.compose(rng, pieces, stock, views.CANVAS)
+        yield SCENES, scene.image, scene.rows
+
+
+def free(taught: list[Taught], pictures: list[Photograph], count: int) -> Iterator[Question]:
+    """Pictures without a face: those held out of `pictures` as they are, by collection, and `count` worn squares of
+    each kind: of these, of held-out samples, beside the faces of held-out images, and drawn clutter.
+    """
+    rng = np.random.default_rng(SEED + 1)
+    none = np.zeros((0, 15), np.float32)
+    kept = [one for one in pictures if one.held_out]
+    for one in kept:
+        yield f"free: {one.source}", one.pixels, none
+    samples, pieces = photographs.samples(photographs.HELD_OUT), _faced(taught)
+    draw: dict[str, Callable[[int], views.Image]] = {
+        "samples": lambda turn: backdrops.photograph(rng, samples[turn % len(samples)], views.CANVAS),
+        "beside faces": lambda turn: backdrops.beside(rng, pieces[turn % len(pieces)], views.CANVAS),
+        "drawn": lambda _: backdrops.drawn(rng, views.CANVAS),
+    }
+    if kept:
+        draw["collections"] = lambda turn: backdrops.photograph(rng, kept[turn % len(kept)].pixels, views.CANVAS)
+    for kind, square in draw.items():
+        for turn in range(count):
+            yield f"free squares: {kind}", scenes.worn(rng, square(turn)), none
+
+
+def held_out(pictures: list[Photograph]) -> Stock:
+    """The backgrounds that nothing was trained on."""
+    samples = photographs.samples(photographs.HELD_OUT)
+    return Stock(samples + [one.pixels for one in pictures if one.held_out], [])
+
+
+def _faced(taught: list[Taught]) -> list[Taught]:
+    return [one for one in taught if one.held_out and (one.rows[:, 14] >= SURE).any()]
