@@ -17,7 +17,18 @@ import numpy as np
 
 from model import faces
 from model.datasets import apartness, manifest, probes
-from model.datasets.findings import CERTAIN, CHANCE, LEAKED, NOTED, PASSED, WARNED, Finding, judged, standard_error
+from model.datasets.findings import (
+    CERTAIN,
+    CHANCE,
+    LEAKED,
+    NOTED,
+    PASSED,
+    TOO_FEW,
+    WARNED,
+    Finding,
+    judged,
+    standard_error,
+)
 from model.datasets.manifest import Built, Row
 from model.errors import BadImage
 from model.faces import FaceFinder
@@ -91,8 +102,6 @@ def _error(rows: Sequence[Row]) -> float:
 def _of_metadata(name: str, rows: Sequence[Row]) -> Finding:
     labels = np.array([row.label for row in rows])
     figure = probes.auc(probes.metadata(rows), labels, [row.component for row in rows])
-    if math.isnan(figure):
-        return Finding("stored metadata", name, NOTED, "too few groups to tell")
     found = judged("stored metadata", name, figure, METADATA, _error(rows), over=WARNED)
     if found.verdict != WARNED:
         return found
@@ -116,13 +125,14 @@ def _of_pictures(
         ("border alone", probes.border(shown), PICTURE),
         ("8 x 8 thumbnail", thumbnails, PICTURE),
     ):
-        figure = probes.auc(features, labels, groups)
-        if math.isnan(figure):
-            yield Finding(gate, name, NOTED, "too few groups to tell")
-            return
-        yield judged(gate, name, figure, limit, error)
-    figure = probes.shuffled(thumbnails, labels, groups)
-    allowed = max(SHUFFLED, CERTAIN * error / math.sqrt(probes.SHUFFLES))
-    off = not abs(figure - CHANCE) <= allowed
-    words = "the measuring itself leaks" if off else ""
-    yield Finding("shuffled labels", name, LEAKED if off else PASSED, words, figure, CHANCE + allowed)
+        yield judged(gate, name, probes.auc(features, labels, groups), limit, error)
+    yield _of_shuffled(name, probes.shuffled(thumbnails, labels, groups), error / math.sqrt(probes.SHUFFLES))
+
+
+def _of_shuffled(name: str, figure: float, error: float) -> Finding:
+    allowed = max(SHUFFLED, CERTAIN * error)
+    if math.isnan(figure):
+        return Finding("shuffled labels", name, NOTED, TOO_FEW)
+    if abs(figure - CHANCE) <= allowed:
+        return Finding("shuffled labels", name, PASSED, "", figure, CHANCE + allowed)
+    return Finding("shuffled labels", name, LEAKED, "the measuring itself leaks", figure, CHANCE + allowed)

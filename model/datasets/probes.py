@@ -78,27 +78,26 @@ def _shrunk(crop: Crop, side: int) -> Floats:
 def auc(features: Floats, labels: NDArray[np.int64], groups: Sequence[str], seed: int = 0) -> float:
     """Mean AUC over folds that part no group; NaN where fewer than two folds have both classes."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    folds = min(FOLDS, *(len({groups[row] for row in np.flatnonzero(labels == label).tolist()}) for label in (0, 1)))
-    if folds < 2:
-        return math.nan
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    fold = (np.random.default_rng(seed).permutation(len(names)) % FOLDS)[member]
     found = []
-    split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(features, labels, groups)
-    for known, asked in split:
-        if len(set(labels[known].tolist())) == 2 == len(set(labels[asked].tolist())):
+    for asked in (fold == number for number in range(FOLDS)):
+        if all(len(np.unique(labels[part])) == 2 for part in (asked, ~asked)):
             model = make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, max_iter=2000))
-            model.fit(features[known], labels[known])
+            model.fit(features[~asked], labels[~asked])
             found.append(metrics.auc(np.asarray(model.decision_function(features[asked])), labels[asked]))
     return float(np.mean(found)) if len(found) > 1 else math.nan
 
 
 def shuffled(features: Floats, labels: NDArray[np.int64], groups: Sequence[str], seed: int = 0) -> float:
-    """Mean AUC over labels dealt anew: half, or the measuring itself leaks."""
+    """Mean AUC over labels dealt anew: half, or the measuring itself leaks. NaN where no deal could be measured."""
     chance = np.random.default_rng(seed)
-    return float(np.mean([auc(features, chance.permutation(labels), groups, deal) for deal in range(SHUFFLES)]))
+    found = [auc(features, chance.permutation(labels), groups, deal) for deal in range(SHUFFLES)]
+    told = [figure for figure in found if not math.isnan(figure)]
+    return float(np.mean(told)) if told else math.nan
 
 
 def drawn(rows: Sequence[Row], most: int, seed: int = 0) -> list[Row]:

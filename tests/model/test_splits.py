@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import sources, splits
+from model.datasets import components
+from model.datasets.manifest import Row
 from model.errors import DatasetError
 from model.sources import Item
 
@@ -15,6 +17,13 @@ items = st.builds(
     lambda name, source, label, group: Item(Path(name), f"{source}/{name}", source, label, group),
     names, st.sampled_from(["one", "two"]), st.sampled_from([0, 1]), names,
 )  # fmt: skip
+
+# Few digests and groups, so that files often share one.
+rows = st.builds(
+    lambda group, digest, number: Row(f"s/{group}/{number}", 0, 0, "s", "", group, digest, "0" * 64, 0, 1, 1, "PNG", 1),
+    st.text("abc", min_size=1, max_size=3), st.text("0123456789", min_size=2, max_size=2), st.integers(0, 10**6),
+)  # fmt: skip
+ORDER = [splits.TRAIN, splits.VALIDATION, splits.TEST]
 
 
 @pytest.fixture
@@ -40,6 +49,44 @@ def test_a_new_image_moves_none_that_were_there(listed, new):
     assert all(item in divided[before[id(item)]] for item in listed)
 
 
+def places(listed):
+    """By path: component and split."""
+    joined = components.joined(listed).rows
+    return {row.path: (row.component, splits.split_at(splits.position(row.component))) for row in joined}
+
+
+@given(st.lists(rows, max_size=30), st.lists(rows, max_size=10))
+def test_new_images_move_only_what_they_join_and_only_towards_training(listed, new):
+    before, after = places(listed), places([*listed, *new])
+    for path, (component, split) in before.items():
+        if after[path][0] == component:
+            assert after[path][1] == split
+        else:
+            assert ORDER.index(after[path][1]) <= ORDER.index(split)
+
+
+@given(st.lists(rows, max_size=30))
+def test_neither_a_group_nor_equal_files_are_parted(listed):
+    where = places(listed)
+    for one in listed:
+        for other in listed:
+            if one.group == other.group or one.sha256 == other.sha256:
+                assert where[one.path] == where[other.path]
+
+
+@given(st.lists(rows, max_size=30))
+def test_what_was_trained_on_before_there_were_components_is_never_tested_on(listed):
+    where = places(listed)
+    for row in listed:
+        if splits.split_at(splits.position(row.key)) == splits.TRAIN:
+            assert where[row.path][1] == splits.TRAIN
+
+
+def test_a_component_found_in_a_dataset_decides_an_items_split():
+    listed = [Item(Path(), f"s/{k}", "s", 0, str(k), component="s/1") for k in range(50)]
+    assert {splits.split_of(item) for item in listed} == {splits.split_of(Item(Path(), "s/1", "s", 0, "1"))}
+
+
 def test_shares_are_about_eight_one_and_one():
     listed = [Item(Path(), f"s/{k}", "s", 0, str(k)) for k in range(5000)]
     divided = splits.divide(listed)
@@ -51,6 +98,11 @@ def test_a_source_held_out_is_in_no_other_split():
     divided = splits.divide(listed, {"away"})
     assert {item.source for item in divided[splits.UNSEEN]} == {"away"}
     assert all(item.source == "seen" for name in (splits.TRAIN, splits.TEST) for item in divided[name])
+
+
+def test_a_bare_folder_is_a_source_of_its_own_name(folder):
+    read = sources.read(folder / "one")
+    assert [item.name for item in read] == ["one/real/a.jpg", "one/real/b.JPG", "one/fake/c.png"]
 
 
 def test_a_folder_is_read_by_source_and_class(folder):
