@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.train import OUT, mates_of, progress_bar
+from cli.bars import progress_bar
 
 if TYPE_CHECKING:
     from model.datasets.building import Summary
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from model.splits import Shares
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+OUT = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 # Written out, so that help needs neither numpy nor OpenCV; a test holds them to what there is.
 LAYOUTS = ("faceforensics", "celebdf", "plain", "challenge", "dfdc", "openforensics")
 SHOWN = 10  # unreadable files named on the screen; the list has them all
@@ -28,6 +30,12 @@ SHOWN = 10  # unreadable files named on the screen; the list has them all
 @click.group()
 def dataset() -> None:
     """Datasets with frozen splits: build, check."""
+
+
+def _mates(_context: click.Context, _parameter: click.Parameter, pairs: Sequence[str]) -> Mapping[str, str]:
+    if wrong := [pair for pair in pairs if not all(pair.partition("="))]:
+        raise click.BadParameter(f"{wrong[0]!r} is not FAKES=REALS")
+    return {fakes: reals for fakes, _, reals in (pair.partition("=") for pair in pairs)}
 
 
 def _shares(_context: click.Context, _parameter: click.Parameter, text: str) -> Shares:
@@ -48,7 +56,16 @@ def _shares(_context: click.Context, _parameter: click.Parameter, text: str) -> 
 @click.option("--shares", default="80/10/10", callback=_shares, show_default=True, help="train/validation/test")
 @click.option("--balance", is_flag=True, help="Drop the larger class's surplus in every split of a two-class source.")
 @click.option("--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Frames taken of a video.")
-def build(folders: Sequence[Path], out: Path, layout: str | None, shares: Shares, balance: bool, frames: int) -> None:
+@click.option("--face-model", type=FILE, envvar="UNMASK_FACE_MODEL", help="A YuNet ONNX file to find faces with.")
+def build(
+    folders: Sequence[Path],
+    out: Path,
+    layout: str | None,
+    shares: Shares,
+    balance: bool,
+    frames: int,
+    face_model: Path | None,
+) -> None:
     """Read folders of labelled images or videos into one manifest and frozen lists of train, validation and test.
 
     DATA is SOURCE/{real,fake} folders with an optional groups.csv, the Face Deepfake Detection Challenge's archives,
@@ -57,7 +74,7 @@ def build(folders: Sequence[Path], out: Path, layout: str | None, shares: Shares
     """
     from model.datasets import building
 
-    options = building.Options(layout, shares, balance, frames)
+    options = building.Options(layout, shares, balance, frames, face_model)
     with progress_bar() as bar:
         task = bar.add_task("measuring", total=None)
         summary = building.build(
@@ -94,25 +111,40 @@ def _tell(console: Console, out: Path, summary: Summary) -> None:
 
 @dataset.command()
 @click.argument("home", type=FOLDER, metavar="DIR")
-@click.option("--mate", "mates", multiple=True, metavar="FAKES=REALS", help="Check two one-class sources together.")
+@click.option(
+    "--mate",
+    "mates",
+    multiple=True,
+    callback=_mates,
+    metavar="FAKES=REALS",
+    help="Check two one-class sources together.",
+)
 @click.option(
     "--sample", type=click.IntRange(min=0), default=600, show_default=True, help="Files looked at of a class."
 )
+@click.option("--face-model", type=FILE, envvar="UNMASK_FACE_MODEL", help="A YuNet ONNX file to find faces with.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: the number of leaks, and what each gate found.")
 @click.pass_context
-def check(context: click.Context, home: Path, mates: Sequence[str], sample: int, as_json: bool) -> None:
+def check(
+    context: click.Context, home: Path, mates: Mapping[str, str], sample: int, face_model: Path | None, as_json: bool
+) -> None:
     """Look for leaks in the dataset that `build` wrote to DIR. Exits with 1 on a leak.
 
     Leaks are: a list or file that changed; a group, an equal file or a near-duplicate in two splits; one file with two
     labels; a label that the size, the border or the thumbnail of the equalised crop tells. That the stored files'
     metadata tells it only warns. --sample 0 looks at no picture.
     """
+    from model import faces
     from model.datasets import findings, gates
 
     with progress_bar() as bar:
         task = bar.add_task("checking", total=None)
         found = gates.check(
-            home, lambda done, total: bar.update(task, completed=done, total=total), mates_of(mates), sample
+            home,
+            faces.load(face_model),
+            lambda done, total: bar.update(task, completed=done, total=total),
+            mates,
+            sample,
         )
     leaks = sum(finding.verdict == findings.LEAKED for finding in found)
     if as_json:

@@ -35,14 +35,15 @@ Told = Callable[[int, int], object]  # finds done, and how many there are
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a person may choose: the layout (recognised when None), the splits' shares, balanced classes, and how
-    many frames of a video are looked at.
+    """What a person may choose: the layout (recognised when None), the splits' shares, balanced classes, how many
+    frames of a video are looked at, and a YuNet file to find faces with instead of our own locator.
     """
 
     layout: str | None = None
     shares: Shares = splits.SHARES
     balance: bool = False
     frames: int = FRAMES
+    face_model: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def build(folders: Sequence[Path], home: Path, options: Options, told: Told) -> 
     joined = components.joined(sorted(rows, key=lambda row: row.path))
     lists, dropped = allotment.allotted(joined.rows, options.shares, options.balance)
     record = {
-        "options": {**asdict(options), "shares": list(options.shares)},
+        "options": {**asdict(options), "face_model": options.face_model and str(options.face_model)},
         "roots": roots,
         "sources": _counts(joined.rows, lists, found.layouts),
         "components": {
@@ -93,7 +94,7 @@ def _measured(
     rows: list[Row] = []
     unreadable: dict[str, Failure] = {}
     with Journal(home / JOURNAL) as journal, Archives() as archives:
-        camera = Camera(home / MEDIA, archives, options.frames)
+        camera = Camera(home / MEDIA, archives, options.frames, options.face_model)
         for done, (find, outcome) in enumerate(_outcomes(finds, camera, roots, journal), 1):
             if isinstance(outcome, Failure):
                 unreadable[find.path] = outcome
@@ -111,7 +112,7 @@ def _outcomes(
 
     def look(find: Find) -> Outcome:
         root = roots.index(str(_root(find))) if find.in_place else 0
-        key = key_of(find, (camera.frames if find.is_video else None, roots[root]))
+        key = key_of(find, (camera.frames, str(camera.face_model)) if find.is_video else roots[root])
         known = journal.outcome(key)
         if known is not None and _still_there(known, camera.media):
             return known

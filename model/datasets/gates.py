@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from model import faces
 from model.datasets import apartness, manifest, probes
 from model.datasets.findings import (
     CERTAIN,
@@ -41,11 +40,7 @@ Told = Callable[[int, int], object]  # files done, and how many there are
 
 
 def check(
-    home: Path,
-    told: Told,
-    mates: Mapping[str, str] | None = None,
-    sample: int = SAMPLE,
-    finder: FaceFinder | None = None,
+    home: Path, finder: FaceFinder, told: Told, mates: Mapping[str, str] | None = None, sample: int = SAMPLE
 ) -> list[Finding]:
     """What every gate finds in the dataset in `home`. `mates` joins a source of fakes to a source of reals; `sample`
     bounds the files of a class, none means that no picture is looked at. Raises DatasetError where there is none.
@@ -72,7 +67,7 @@ def check(
             continue
         findings.append(_of_metadata(name, rows))
         if whole and picked[name]:
-            findings += _of_pictures(name, picked[name], built, finder or faces.load(), done)
+            findings += _of_pictures(name, picked[name], built, finder, done)
     return findings
 
 

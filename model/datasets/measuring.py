@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,12 +18,6 @@ from PIL import Image
 from model import pixels
 
 PDQ_SIDE = 512  # larger pictures are shrunk first, as the reference program does
-# The luminance table of the JPEG standard's Annex K, of which libjpeg's qualities are multiples.
-_ANNEX_K = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
-    87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
-    72, 92, 95, 98, 112, 100, 103, 99,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +36,13 @@ class Facts:
 
 def measured(content: bytes) -> Facts:
     """The facts of a picture; of an animation, of its first frame. Raises BadImage."""
-    image = next(pixels.decode(content)).pixels
+    frame = next(pixels.decode(content))
     with Image.open(io.BytesIO(content), formats=pixels.FORMATS) as file:
-        form, tables = file.format or "", getattr(file, "quantization", None)
-    pdq, quality = perceptual(image)
-    height, width = image.shape[:2]
+        form = file.format or ""
+    pdq, quality = perceptual(frame.pixels)
+    height, width = frame.pixels.shape[:2]
     digest = hashlib.sha256(content).hexdigest()
-    return Facts(digest, pdq, quality, width, height, form, len(content), jpeg_quality(tables[0]) if tables else None)
+    return Facts(digest, pdq, quality, width, height, form, len(content), frame.jpeg_quality)
 
 
 def perceptual(image: NDArray[np.uint8]) -> tuple[str, int]:
@@ -62,18 +55,3 @@ def perceptual(image: NDArray[np.uint8]) -> tuple[str, int]:
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     bits, quality = pdqhash.compute(np.ascontiguousarray(image))
     return np.packbits(bits).tobytes().hex(), int(quality)
-
-
-def _sum_at(quality: int) -> int:
-    """The sum of libjpeg's luminance table at a quality."""
-    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return sum(min(255, max(1, (value * scale + 50) // 100)) for value in _ANNEX_K)
-
-
-_SUMS = [_sum_at(quality) for quality in range(1, 101)]
-
-
-def jpeg_quality(luminance: Sequence[int]) -> int:
-    """The quality 1 to 100 at which libjpeg's luminance table has most nearly this sum, in any order of its values."""
-    total = sum(luminance)
-    return 1 + min(range(100), key=lambda index: abs(_SUMS[index] - total))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -40,16 +40,18 @@ class Picture:
 
 @dataclass
 class Camera:
-    """Takes pictures of finds: `media` is where crops and copies go, `frames` how many a video gives at most."""
+    """Takes pictures of finds: `media` is where crops and copies go, `frames` how many a video gives at most, and
+    `face_model` a YuNet file to find faces with instead of our own locator, which is loaded once there is a video.
+    """
 
     media: Path
     archives: Archives
     frames: int = FRAMES
-    finder: FaceFinder | None = field(default=None)
+    face_model: Path | None = None
 
     @cached_property
     def _finder(self) -> FaceFinder:
-        return self.finder or faces.load()
+        return faces.load(self.face_model)
 
     def pictures(self, find: Find) -> Iterator[Picture]:
         """Every picture of a find, written where it is not used in place. Raises BadImage or OSError."""

@@ -27,7 +27,7 @@ class NoFaces:
 
 
 def checked(home: Path, sample: int = FILES, **options: object) -> dict[tuple[str, str], Finding]:
-    found = gates.check(home, lambda _done, _total: None, sample=sample, finder=NoFaces(), **options)
+    found = gates.check(home, NoFaces(), lambda _done, _total: None, sample=sample, **options)
     return {(finding.gate, finding.about): finding for finding in found}
 
 
