@@ -6,18 +6,40 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.train import FOLDER
+from cli.train import FILE, FOLDER, OUT, progress_bar
 
 if TYPE_CHECKING:
+    from model.releases import Release
     from model.verification import Check
 
+Triple = tuple[float, float, float]
+
+
+class _Triple(click.ParamType[Triple]):
+    """One number for all channels, or three with commas between."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Triple:
+        try:
+            numbers = [float(word) for word in str(value).split(",")]
+            red, green, blue = numbers * 3 if len(numbers) == 1 else numbers
+        except ValueError:
+            self.fail(f"{value!r} is neither one number nor three with commas between", param, ctx)
+        return red, green, blue
+
+
+TRIPLE = _Triple()
+calibrated = click.option(
+    "--calibrate", "images", type=FOLDER, metavar="DATA", help="Fit calibration and thresholds on its validation split."
+)
 _COLOURS = {"passed": "green", "failed": "red", "not checked": "yellow"}
 
 
@@ -46,6 +68,107 @@ def verify(context: click.Context, directory: Path, as_json: bool) -> None:
         click.echo(f"{directory}: {'sound' if sound else 'NOT what it was'}")
     if not sound:
         context.exit(1)
+
+
+@release.command("import")
+@click.argument("file", type=FILE)
+@click.option("--out", type=OUT, required=True, help="The release directory to write.")
+@click.option("--architecture", help="Name of the timm network, for a checkpoint (.safetensors, .pth).")
+@click.option(
+    "--mean", type=TRIPLE, metavar="R,G,B", help="What was subtracted from values of 0 to 1; timm's own by default."
+)
+@click.option("--std", type=TRIPLE, help="What they were divided by then; timm's by default.")
+@click.option("--size", type=click.IntRange(min=8), help="Pixels a side of a crop, where the file does not say.")
+@click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Where channels are, where the file does not say.")
+@click.option("--bgr", is_flag=True, help="It was trained on blue, green, red.")
+@click.option("--polarity", type=click.Choice(["fake", "real"]), required=True, help="What its output grows with.")
+@click.option("--scale", type=click.Choice(["logit", "probability"]), required=True, help="What its output is.")
+@click.option("--index", type=click.IntRange(min=0), help="Of several classes, the one of that polarity.")
+@click.option("--output", help="Of several output tensors, the one that is meant.")
+@click.option(
+    "--margin",
+    type=click.FloatRange(min=1, max=4),
+    default=1.3,
+    show_default=True,
+    help="Side of a crop by the longer side of the face's box.",
+)
+@click.option("--name", default="imported", show_default=True)
+@click.option("--version", default="1.0.0", show_default=True)
+@click.option(
+    "--calibrate", "images", type=FOLDER, metavar="DATA", help="Fit calibration and thresholds on its validation split."
+)
+def import_(
+    file: Path,
+    out: Path,
+    architecture: str | None,
+    mean: Triple | None,
+    std: Triple | None,
+    size: int | None,
+    layout: Literal["nchw", "nhwc"] | None,
+    bgr: bool,
+    polarity: Literal["fake", "real"],
+    scale: Literal["logit", "probability"],
+    index: int | None,
+    output: str | None,
+    margin: float,
+    name: str,
+    version: str,
+    images: Path | None,
+) -> None:
+    """Make a release of FILE, an ONNX graph or a timm checkpoint of somebody else's detector.
+
+    Its faces are found and cut as ours are; --polarity, --scale and --index say what its output means. Nothing in a
+    checkpoint is ever run.
+    """
+    from model import imports
+    from model.imports.chains import Meaning
+    from model.imports.graphs import Framing
+
+    made = imports.wrap(
+        file,
+        out,
+        framing=Framing(mean, std, size, layout, bgr),
+        meaning=Meaning(polarity, scale, index, output),
+        margin=margin,
+        name=name,
+        version=version,
+        architecture=architecture,
+    )
+    _finished(made, images)
+
+
+@release.command()
+@click.argument("directories", type=FOLDER, nargs=-1, required=True, metavar="RELEASE RELEASE...")
+@click.option("--out", type=OUT, required=True, help="The release directory to write.")
+@click.option("--weight", "weights", type=float, multiple=True, help="Share of each, in order; equal by default.")
+@click.option("--name", default="ensemble", show_default=True)
+@click.option("--version", default="1.0.0", show_default=True)
+@click.option(
+    "--calibrate", "images", type=FOLDER, metavar="DATA", help="Fit calibration and thresholds on its validation split."
+)
+def ensemble(
+    directories: Sequence[Path], out: Path, weights: Sequence[float], name: str, version: str, images: Path | None
+) -> None:
+    """Join releases into one that averages their calibrated logits."""
+    from model import ensembles
+
+    made = ensembles.join(directories, weights or [1.0] * len(directories), out, name, version)
+    _finished(made, images)
+
+
+def _finished(made: Release, images: Path | None) -> None:
+    """Calibrate where images are given, and say what the thresholds are."""
+    if images is not None:
+        from model import datasets, fitting, releases, splits
+
+        items = datasets.opened(images)[splits.VALIDATION]
+        releases.write_list(made.directory, items)  # whoever evaluates it must not test on these
+        with progress_bar() as bar:
+            task = bar.add_task("calibrating", total=len(items))
+            made = fitting.calibrate(made, items, lambda count: bar.advance(task, count))
+    cuts = made.thresholds
+    click.echo(f"{made.directory}: review from {cuts.review:.3f}, fake from {cuts.fake:.3f}")
+    click.echo(str(made.training.get("promise", "")))
 
 
 def _table(checks: Sequence[Check]) -> Table:

@@ -15,9 +15,11 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from model.bands import Thresholds
@@ -166,6 +168,21 @@ def seal(release: Release) -> None:
         member["sha256"] = digest(release.directory / member["directory"] / RECORD)
     del record["directory"]
     (release.directory / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+
+
+@contextmanager
+def building(out: Path) -> Iterator[Path]:
+    """An empty directory that becomes `out` when the block ends well, and vanishes when it does not. Raises
+    ReleaseError when something lies in `out` already.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise ReleaseError(f"{out} is not empty: a release gets a directory of its own")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+        made = Path(folder) / out.name
+        made.mkdir()
+        yield made
+        made.rename(out)
 
 
 def write_list(directory: Path, items: Iterable[Item]) -> None:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from model import crops, faces, golden, pixels, publishing, releases, verification
+from model import crops, faces, fitting, golden, pixels, releases, verification
 from model.errors import ReleaseError
 
 
@@ -16,7 +16,7 @@ def release(tmp_path_factory):
     """The shipped release with a golden set made here and now."""
     home = tmp_path_factory.mktemp("releases") / "unmask-9.9.9"
     shutil.copytree(releases.default_path(), home)
-    return publishing.finish(releases.read(home))
+    return fitting.finish(releases.read(home))
 
 
 def layers(release):
