@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.train import FILE, FOLDER, OUT, progress_bar
+from cli.bars import progress_bar
+from cli.train import FILE, FOLDER, OUT
 
 if TYPE_CHECKING:
     from model.releases import Release

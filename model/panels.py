@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from model import backends, familiarity, heads, releases
 from model.backends import FEATURES, LOGITS, Backend, Crops, Floats
 from model.calibration import Calibration
+from model.errors import ReleaseError
 from model.familiarity import Familiarity
 from model.releases import Release
 
@@ -53,9 +54,13 @@ class Seat:
     view: int
 
     def opinions(self, crops: Sequence[Crops]) -> Opinions:
-        """What this network alone says of crops (size, size, 3) of its view."""
+        """What this network alone says of crops (size, size, 3) of its view. Raises ReleaseError where that is not a
+        number, which must never pass for a low score.
+        """
         seen = self.look(crops, [LOGITS, FEATURES])
         logits = seen[LOGITS].astype(np.float64)
+        if not np.isfinite(logits).all():
+            raise ReleaseError(f"the network of {self.release.directory} gave a crop no number")
         face, unknown = heads.fake_logit(logits), np.full(len(logits), np.nan)
         two = self.release.heads == heads.HEADS
         return Opinions(

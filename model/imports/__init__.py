@@ -77,10 +77,8 @@ def _try_out(release: Release) -> None:
     )
     backend = backends.OnnxBackend(release, 1)
     together = backend.forward(stack)
-    if together.shape != (len(stack), len(ONE_HEAD)) or not np.isfinite(together).all():
-        raise ReleaseError(
-            f"the network gives {together.tolist()} for {len(stack)} crops, and no numbers of all of them"
-        )
+    if together.shape != (len(stack), len(ONE_HEAD)):
+        raise ReleaseError(f"the network gives {together.shape} for {len(stack)} crops, not one number each")
     alone = np.concatenate([backend.forward(crop[None]) for crop in stack])
     if (gap := float(np.abs(alone - together).max())) > 1e-2:
         raise ReleaseError(f"the network's answer to a crop depends on its neighbours: it moves by {gap:.2g}")

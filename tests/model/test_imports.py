@@ -240,7 +240,7 @@ def test_inputs_of_another_kind_are_refused(tmp_path):
 
 def test_a_network_without_numbers_is_refused(tmp_path):
     model, _ = network(last="Log")  # of negative numbers
-    with pytest.raises(ReleaseError, match="no numbers"):
+    with pytest.raises(ReleaseError, match="no number"):
         wrapped(tmp_path, model)
 
 
