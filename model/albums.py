@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,14 @@ NONE = -1
 MARGIN = 1.4  # side of the view / longer side of the face's box
 
 
+class Views(Protocol):
+    """An array of views, or some rows of one."""
+
+    def __getitem__(self, row: int, /) -> NDArray[np.uint8]: ...
+
+    def __len__(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Album:
     """Of `items` with a face: `views` uint8 (n, 224, 224, 3), and in the views' pixels `boxes` float32 (n, 4) and
@@ -38,7 +46,7 @@ class Album:
     """
 
     items: list[Item]
-    views: NDArray[np.uint8]
+    views: Views
     boxes: NDArray[np.float32]
     landmarks: NDArray[np.float32]
     changes: NDArray[np.uint8]
@@ -60,6 +68,30 @@ def open_or_build(
     arrays = {name: np.load(home / f"{name}.npy", mmap_mode="r")[: len(with_face)] for name in _ARRAYS}
     chosen = [items[index] for index in with_face]
     return Album(chosen, faceless=len(items) - len(chosen), **arrays)
+
+
+class Chosen:
+    """Some rows of an array that stays on disk, read one at a time."""
+
+    def __init__(self, array: Views, rows: NDArray[np.int64]) -> None:
+        self._array, self._rows = array, rows
+
+    def __getitem__(self, row: int) -> NDArray[np.uint8]:
+        return np.asarray(self._array[self._rows[row]])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def chosen(album: Album, wanted: Callable[[Item], bool]) -> Album:
+    """The album of the items that are `wanted`, over the same views. An original that is not among them is none."""
+    rows = np.array([row for row, item in enumerate(album.items) if wanted(item)], np.int64)
+    places = np.full(len(album.items) + 1, NONE, np.int32)  # the last one stands for NONE
+    places[rows] = np.arange(len(rows), dtype=np.int32)
+    return Album(
+        [album.items[row] for row in rows], Chosen(album.views, rows), album.boxes[rows], album.landmarks[rows],
+        album.changes[rows], places[album.originals[rows]], 0,
+    )  # fmt: skip
 
 
 def _key(items: Sequence[Item], finder_name: str) -> str:
