@@ -1,7 +1,8 @@
-"""A release's card: what it is, what it learnt from, its figures and its limits, as a page beside the weights.
+"""A release's card: what it is, what it learnt from, its figures, where it fails and its limits, as a page beside the
+weights.
 
-Everything in it comes from the release's record and an evaluation's report. It refuses to sum up what differs from
-source to source in one flattering number.
+Everything in it comes from the release's record and an evaluation's report, but for the author's notes. It refuses to
+sum up what differs from source to source in one flattering number.
 """
 
 from __future__ import annotations
@@ -10,32 +11,42 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from model import releases, reporting
+from model import releases
+from model.evaluation import pages, words
 from model.releases import Release
 
 _READING = """\
 *test* is the tenth of groups of each source that neither weights nor thresholds have seen; *unseen* are sources kept
-out of training altogether. One set of cuts for all: rates are given at 0.5, at review and at fake. Files that the
+out of training altogether. One set of cuts for all; brackets hold 95 % intervals over whole groups. Files that the
 detector calls inconclusive are counted in the last column and measured nowhere."""
 
 _LIMITS = """\
 - A score is a reason to look, never a proof: people decide what the detector cannot.
-- Calibration and thresholds were fitted on the validation split of the sources it learnt from, with as many fakes as
-  reals. They do not transfer by themselves: read the rows marked *unseen*, and set thresholds on your own traffic.
+- Calibration and thresholds do not transfer by themselves: read the rows marked *unseen*, and set thresholds on your
+  own traffic.
 - It knows the kinds of forgery it was shown. Newer generators, other face swaps, retouching and whole scenes without
   a face are outside of what was measured.
-- A picture without a face is scored by the *synthetic* head alone, which never learnt from such pictures; that is
+- A picture without a face is scored by what it knows of synthesis alone, which never learnt from such pictures; that is
   why the answer is always `inconclusive`. So is a face below {pixels} pixels{soft}.
-- Agreement across ages, skin tones and cameras was not measured: the sources carry no such labels that are fit for it.
+- Agreement across ages and cameras was not measured: the sources carry no such labels that are fit for it. Of skin tone
+  there is only a proxy by brightness and hue of the cheeks, which light and cameras move as much as skin does.
 - The images it learnt from are for research; they are listed by name and SHA-256 and are not part of the release."""
 
 
 def write(release: Release, report: Mapping[str, Any], notes: str = "") -> Release:
     """Put the report's figures into the record and `card.md` into the directory, and seal it again."""
-    told = replace(release, metrics=report["sets"])
+    told = replace(release, metrics=figures(report))
     (release.directory / releases.CARD).write_text(page(told, report, notes))
     releases.seal(told)
     return releases.read(release.directory)
+
+
+def figures(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a report goes into the release's record: the `sets` with their figures, the `stress` sources, the
+    `worst`, and `robustness`, the processing grid by step, where it was measured.
+    """
+    grid = {"robustness": report["robustness"]["steps"]} if "robustness" in report else {}
+    return {name: report[name] for name in ("files", "sets", "stress", "worst")} | grid
 
 
 def page(release: Release, report: Mapping[str, Any], notes: str) -> str:
@@ -50,7 +61,11 @@ def page(release: Release, report: Mapping[str, Any], notes: str) -> str:
         _cuts(release),
         "## Figures",
         _READING,
-        reporting.table(report),
+        pages.table(report),
+        pages.rates(report),
+        pages.stress(report) if report["stress"] else "",
+        "## Where it fails",
+        "\n".join(f"- {line}" for line in words.failings(report)),
         notes.strip(),
         "## Limits",
         _LIMITS.format(pixels=release.limits.face_pixels, soft=soft),
@@ -62,8 +77,7 @@ def _what(release: Release) -> str:
     steps = release.preprocessing
     return (
         f"Faces in images: 0 is real, 1 is fake, and a score is the calibrated probability of fake. Network: "
-        f"{release.backbone} with two heads, *manipulated* and *synthetic*, on crops of {steps.size} pixels at "
-        f"{steps.margin:g} times the face's box."
+        f"{release.backbone}, on crops of {steps.size} pixels at {steps.margin:g} times the face's box."
     )
 
 
