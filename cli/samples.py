@@ -82,7 +82,7 @@ def portrait() -> Image.Image:
 def forgery(seed: int) -> Image.Image:
     """Returns the portrait with its face blended onto itself; equal seeds give equal pictures."""
     chance = np.random.default_rng(seed)
-    return Image.fromarray(selfblending.blend(PICTURES.astronaut(), FACE, LANDMARKS, chance))
+    return Image.fromarray(selfblending.blend(PICTURES.astronaut(), FACE, LANDMARKS, chance)[0])
 
 
 def distinct(count: int, *, seed: int = 0) -> Iterator[Sample]:

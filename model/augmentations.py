@@ -1,8 +1,8 @@
 """What training does to a face before the network sees it, the same for real and fake.
 
-First comes variety (place, zoom, turn, colour, hidden parts), then the equaliser: every crop is shrunk by some
-kernel and passes through JPEG, so that neither the format nor the size a class happened to be stored in tells it.
-It refuses to know the label.
+First comes variety (place, zoom, turn, colour, hidden parts, a screenshot or an upload), then the equaliser: every crop
+is shrunk by some kernel and passes through JPEG, so that neither the format nor the size a class happened to be stored
+in tells it. How probable each change is stands in `recipes.Augmentations`. It refuses to know the label.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.recipes import Augmentations
+
+USUAL = Augmentations()
+
 # uint8 and float32; OpenCV's stubs know no element types.
 Image = NDArray[Any]
 Floats = NDArray[Any]
@@ -24,13 +28,12 @@ _CHROMA = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, cv2.IMWRITE_JPEG_SAMPLING_FACTO
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a crop lies on a view: the affine map `turn` (2, 3) to a square of `side` pixels, mirrored or not, with a
-    part of the face behind a bar of one colour (left, top, right, bottom, colour) in some.
+    """Where a crop lies on a view: the affine map `turn` (2, 3) to a square of `side` pixels, with a part of the face
+    behind a bar of one colour (left, top, right, bottom, colour) in some.
     """
 
     turn: Floats
     side: int
-    mirrored: bool
     bar: tuple[int, int, int, int, tuple[int, int, int]] | None
 
     def cut(self, view: Image) -> Image:
@@ -52,24 +55,30 @@ class Placement:
 
     def _cut(self, picture: Image, border: int) -> Image:
         crop = cv2.warpAffine(picture, self.turn, (self.side, self.side), flags=cv2.INTER_LINEAR, borderMode=border)
-        return np.ascontiguousarray(crop[:, ::-1]) if self.mirrored else np.asarray(crop)
+        return np.asarray(crop)
 
 
-def place(box: Floats, landmarks: Floats, margin: float, chance: np.random.Generator) -> Placement:
+def place(
+    box: Floats, landmarks: Floats, margin: float, chance: np.random.Generator, odds: Augmentations = USUAL
+) -> Placement:
     """The square around `box` (x, y, width, height) at about `margin`, its size, centre, angle and shear off by a
-    little: finders differ by as much. One in ten has the eyes, the nose or the mouth hidden.
+    little: finders differ by as much. In some the eyes, the nose or the mouth are hidden.
     """
     x, y, width, height = (float(value) for value in box)
     face = max(width, height)
     side = round(face * margin)
-    zoom = chance.uniform(0.88, 1.12)
-    angle = chance.uniform(-10, 10) if chance.random() < 0.5 else 0.0
-    centre = np.array([x + width / 2, y + height / 2]) + chance.uniform(-0.06, 0.06, 2) * face
+    zoom = chance.uniform(0.88, 1.12) if chance.random() < odds.zoom else 1.0
+    angle = chance.uniform(-10, 10) if chance.random() < odds.rotation else 0.0
+    shear = chance.uniform(-0.05, 0.05) if chance.random() < odds.shear else 0.0
+    shift = chance.uniform(-0.06, 0.06, 2) if chance.random() < odds.shift else np.zeros(2)
+    centre = np.array([x + width / 2, y + height / 2]) + shift * face
     turn = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), angle, zoom)
-    turn[0, 1] += chance.uniform(-0.05, 0.05) if angle else 0.0
-    turn[:, 2] = side / 2 - turn[:, :2] @ centre
-    hides = chance.random() < 0.1 and not np.isnan(landmarks).any()
-    return Placement(turn, side, bool(chance.random() < 0.5), _bar(landmarks, chance) if hides else None)
+    turn[0, 1] += shear
+    turn[0] *= -1 if chance.random() < odds.mirror else 1
+    turn[1] *= -1 if chance.random() < odds.flip else 1
+    turn[:, 2] = (side - 1) / 2 - turn[:, :2] @ (centre - 0.5)  # places count from the middles of pixels
+    hides = chance.random() < odds.blackout and not np.isnan(landmarks).any()
+    return Placement(turn, side, _bar(landmarks, chance) if hides else None)
 
 
 def _bar(landmarks: Floats, chance: np.random.Generator) -> tuple[int, int, int, int, tuple[int, int, int]]:
@@ -82,41 +91,82 @@ def _bar(landmarks: Floats, chance: np.random.Generator) -> tuple[int, int, int,
     return int(left), int(top), int(right), int(bottom), (red, green, blue)
 
 
-def alter(crop: Image, chance: np.random.Generator) -> Image:
-    """uint8, the shape of `crop`: its colours moved, some grey, soft or noisy."""
-    if chance.random() < 0.7:
-        crop = recolour(crop, chance)
-    if chance.random() < 0.12:
+def alter(crop: Image, chance: np.random.Generator, odds: Augmentations = USUAL) -> Image:
+    """uint8, the shape of `crop`: its colours moved, some grey, soft or noisy, some as a screenshot or an upload."""
+    crop = recolour(crop, chance, odds)
+    if chance.random() < odds.grey:
         crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    if chance.random() < 0.15:
+    if chance.random() < odds.blur:
         crop = cv2.GaussianBlur(crop, (0, 0), chance.uniform(0.4, 1.6))
-    if chance.random() < 0.15:
+    if chance.random() < odds.noise:
         noise = chance.standard_normal(crop.shape, np.float32) * chance.uniform(1, 8)
         crop = np.clip(crop + noise, 0, 255).astype(np.uint8)
+    if chance.random() < odds.screenshot:
+        crop = screenshot(crop, chance)
+    if chance.random() < odds.social:
+        crop = uploaded(crop, chance)
     return np.asarray(crop, np.uint8)
 
 
-def recolour(crop: Image, chance: np.random.Generator) -> Image:
+def recolour(crop: Image, chance: np.random.Generator, odds: Augmentations = USUAL) -> Image:
     """Brightness, contrast, saturation and hue moved a little."""
-    contrast, brightness = chance.uniform(0.8, 1.2), chance.uniform(-20, 20)
-    level = cv2.convertScaleAbs(np.maximum(crop.astype(np.float32) * contrast + brightness, 0))
-    if chance.random() < 0.5:
-        hsv = cv2.cvtColor(level, cv2.COLOR_RGB2HSV).astype(np.float32)
-        hsv[..., 0] = (hsv[..., 0] + chance.uniform(-6, 6)) % 180
-        hsv[..., 1] = np.minimum(hsv[..., 1] * chance.uniform(0.7, 1.3), 255)
-        level = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
-    return np.asarray(level, np.uint8)
+    contrast = chance.uniform(0.8, 1.2) if chance.random() < odds.contrast else 1.0
+    brightness = chance.uniform(-20, 20) if chance.random() < odds.brightness else 0.0
+    if contrast != 1 or brightness:
+        crop = cv2.convertScaleAbs(np.maximum(crop.astype(np.float32) * contrast + brightness, 0))
+    hue = chance.uniform(-6, 6) if chance.random() < odds.hue else 0.0
+    saturation = chance.uniform(0.7, 1.3) if chance.random() < odds.saturation else 1.0
+    if hue or saturation != 1:
+        hsv = cv2.cvtColor(crop, cv2.COLOR_RGB2HSV).astype(np.float32)
+        hsv[..., 0] = (hsv[..., 0] + hue) % 180
+        hsv[..., 1] = np.minimum(hsv[..., 1] * saturation, 255)
+        crop = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
+    return np.asarray(crop, np.uint8)
 
 
-def equalise(crop: Image, size: int, chance: np.random.Generator) -> Image:
-    """uint8 (size, size, 3): shrunk by a random kernel, through JPEG once or twice, and resized to `size`."""
+def screenshot(crop: Image, chance: np.random.Generator) -> Image:
+    """As photographed off a screen by the screen itself: resampled to another pixel grid and back, a touch of
+    sharpening, and the coding of a messenger, or none.
+    """
+    side = crop.shape[0]
+    shown = max(16, round(side * chance.uniform(0.5, 1.6)))
+    crop = np.asarray(cv2.resize(crop, (shown, shown), interpolation=_KERNELS[1 + chance.integers(3)]), np.uint8)
     if chance.random() < 0.5:
-        small = round(size * chance.uniform(0.4, 1.0))
-        crop = np.asarray(cv2.resize(crop, (small, small), interpolation=_KERNELS[chance.integers(4)]), np.uint8)
-    for _ in range(1 + (chance.random() < 0.2)):
-        crop = through_jpeg(crop, int(chance.integers(40, 96)), bool(chance.random() < 0.5))
+        crop = np.asarray(cv2.addWeighted(crop, 1.4, cv2.GaussianBlur(crop, (0, 0), 1), -0.4, 0), np.uint8)
+    if chance.random() < 0.5:
+        crop = through_jpeg(crop, int(chance.integers(70, 96)), full_chroma=False)
+    return np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def uploaded(crop: Image, chance: np.random.Generator) -> Image:
+    """As a platform delivers an upload: made smaller, and JPEG at 4:2:0 once or twice."""
+    side = crop.shape[0]
+    small = max(16, round(side * chance.uniform(0.35, 1.0)))
+    crop = np.asarray(cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA), np.uint8)
+    for _ in range(int(chance.integers(1, 3))):
+        crop = through_jpeg(crop, int(chance.integers(60, 88)), full_chroma=False)
+    return np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def equalise(crop: Image, size: int, chance: np.random.Generator, odds: Augmentations = USUAL) -> Image:
+    """uint8 (size, size, 3): shrunk by a random kernel, through JPEG once or twice, and resized to `size`; where the
+    equaliser is off, resized alone.
+    """
+    if odds.equaliser:
+        if chance.random() < odds.shrink:
+            small = round(size * chance.uniform(0.4, 1.0))
+            crop = np.asarray(cv2.resize(crop, (small, small), interpolation=_KERNELS[chance.integers(4)]), np.uint8)
+        for _ in range(1 + (chance.random() < odds.second_jpeg)):
+            crop = through_jpeg(crop, int(chance.integers(40, 96)), bool(chance.random() < 0.5))
     kernel = cv2.INTER_AREA if crop.shape[0] > size else _KERNELS[1 + chance.integers(2)]
     return np.asarray(cv2.resize(crop, (size, size), interpolation=kernel), np.uint8)
+
+
+def degrade(crop: Image, chance: np.random.Generator) -> Image:
+    """uint8, the shape of `crop`: a worse copy of it, for training to answer alike on both; it does not move."""
+    if chance.random() < 0.3:
+        crop = np.asarray(cv2.GaussianBlur(crop, (0, 0), chance.uniform(0.5, 1.5)), np.uint8)
+    return uploaded(crop, chance) if chance.random() < 0.7 else through_jpeg(crop, int(chance.integers(30, 70)), False)
 
 
 def through_jpeg(crop: Image, quality: int, full_chroma: bool) -> Image:

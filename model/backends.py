@@ -91,13 +91,11 @@ class TorchBackend:
         if path is None:
             raise ReleaseError(f"{release.directory} has no {releases.WEIGHTS}, which scoring with torch needs")
         steps, weights = release.preprocessing, load_file(path)
-        with_map = any(name.startswith("map.") for name in weights)
-        network = networks.create(release.backbone, steps.mean, steps.std, with_map=with_map)
-        network.load_state_dict(weights)
+        network = networks.restored(release.backbone, steps.mean, steps.std, weights, steps.size)
         self.device = device
-        self.outputs = frozenset({LOGITS, FEATURES} | ({MAP} if with_map else set()))
+        self.outputs = frozenset({LOGITS, FEATURES} | ({MAP} if network.has_map else set()))
         self._torch: Any = torch
-        self._network: Any = network.eval().to(device)
+        self._network: Any = network.to(device)
 
     def forward(self, crops: Crops) -> Floats:
         """See `Backend.forward`."""

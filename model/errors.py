@@ -63,3 +63,7 @@ class DeviceError(ModelError):
 
 class DatasetError(ModelError):
     """The folder of images cannot be trained or tested on."""
+
+
+class Diverged(ModelError):
+    """Training left the numbers: its loss is infinite or none."""

@@ -16,20 +16,10 @@ from numpy.typing import NDArray
 
 from model import selfblending, splicing
 from model.albums import NONE, SIDE, Album
+from model.recipes import Shares
 
 REAL, MANIPULATED, SYNTHETIC = 0, 1, 2
 UNTOUCHED = 0.02  # mean of a map (0 to 1) below which a forgery is taken for its original
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """Of the fakes of a source that has some: how many are self-blended, spliced, or a collection's forgery in a part
-    of the face only. Sources of reals alone have self-blended and spliced fakes, in the same proportion.
-    """
-
-    blended: float = 0.2
-    spliced: float = 0.1
-    partial: float = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +58,24 @@ class Forger:
         fake = int(chance.choice(usable))
         original = int(self._album.originals[fake])
         if original == NONE:
-            whole = np.full((1, 1), 255, np.uint8) if fake_class == SYNTHETIC else None
-            return self._real(real), self._shown(fake, self._album.views[fake], fake_class, fake, whole)
+            return self._real(real), self._collected(fake, fake_class)
         partly = draw < shares.blended + shares.spliced + shares.partial
         return self._real(original), self._partial(fake, original, chance) if partly else self._forged(fake, original)
 
+    def alone(self, row: int, fake_class: int) -> Shown:
+        """The face in a row as the collection has it."""
+        if not self._album.items[row].label:
+            return self._real(row)
+        original = int(self._album.originals[row])
+        return self._collected(row, fake_class) if original == NONE else self._forged(row, original)
+
     def _real(self, row: int) -> Shown:
         return self._shown(row, self._album.views[row], REAL, row, np.zeros((1, 1), np.uint8))
+
+    def _collected(self, fake: int, fake_class: int) -> Shown:
+        """A forgery whose original is not known; what is wholly generated is altered everywhere."""
+        whole = np.full((1, 1), 255, np.uint8) if fake_class == SYNTHETIC else None
+        return self._shown(fake, self._album.views[fake], fake_class, fake, whole)
 
     def _forged(self, fake: int, original: int) -> Shown:
         return self._shown(fake, self._album.views[fake], MANIPULATED, original, self._album.changes[fake])

@@ -13,59 +13,37 @@ import pytest
 import torch
 from PIL import Image
 
-from model import albums, augmentations, batches, forgeries, releases, selfblending, sources, splicing, training
+from model import (
+    albums,
+    augmentations,
+    batches,
+    forgeries,
+    networks,
+    recipes,
+    releases,
+    selfblending,
+    sources,
+    splicing,
+    training,
+)
 from model.detector import Detector, Judgement
-from model.errors import DatasetError
-from model.faces import FoundFace
-from model.training import Recipe
+from model.errors import DatasetError, Diverged, ReleaseError
+from model.recipes import Augmentations
+from model.training import logs, loop, objective, schedules
+from model.training.validation import Validation
+from tests.model.learning import TINY, WholePicture, tiny
 
-TINY = Recipe(backbone="test_resnet", size=64, steps=4, batch=8, map_weight=0)
 ROOT = Path(__file__).parents[2]
 
 
-class WholePicture:
-    """Finds one face wherever it looks: these tests are about what comes after."""
-
-    def find(self, image):
-        height, width = image.shape[:2]
-        marks = np.array([[0.35, 0.4], [0.65, 0.4], [0.5, 0.6], [0.4, 0.75], [0.6, 0.75]], np.float32)
-        return [FoundFace((0.1 * width, 0.1 * height, 0.8 * width, 0.8 * height), marks * (width, height), 0.9)]
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory, portrait):
-    """Two sources: one with both classes, one of reals alone."""
-    folder = tmp_path_factory.mktemp("images")
-    face = portrait.crop((100, 0, 360, 260))
-    chance = np.random.default_rng(0)
-    for name, count in (("both/real", 24), ("both/fake", 24), ("alone/real", 12)):
-        (folder / name).mkdir(parents=True)
-        for index in range(count):
-            moved = face.rotate(chance.uniform(-8, 8), Image.Resampling.BILINEAR)
-            shown = moved.quantize(6).convert("RGB") if "fake" in name else moved
-            shown.save(folder / name / f"{index}.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def album(images, tmp_path_factory):
-    return albums.open_or_build(
-        tmp_path_factory.mktemp("album"), sources.read(images), WholePicture(), "whole", lambda: 0
-    )
-
-
-@pytest.fixture(scope="module")
-def kin(album):
-    return batches.families(album, (), {})
-
-
-def batches_of(album, kin, **changed):
-    options = {"sizes": np.full(6, 64), "batch": 16, "margin": 1.15, "shares": forgeries.Shares(), "seed": 0}
-    return batches.Batches(album, kin, **{**options, **changed})
+def batches_of(album, kin, recipe=TINY, **options):
+    recipe = recipe.changed(schedule={"batch": 16})
+    return batches.Batches(album, kin, recipe, np.full(6, 64), **options)
 
 
 def test_every_batch_is_half_real(album, kin):
-    for crops, classes, maps, known in (batches_of(album, kin)[step] for step in range(6)):
+    for crops, classes, maps, known, degraded in (batches_of(album, kin)[step] for step in range(6)):
+        assert not len(degraded)
         assert crops.shape == (16, 64, 64, 3)
         assert crops.dtype == maps.dtype == torch.uint8
         assert maps.shape == (16, 8, 8)
@@ -143,9 +121,7 @@ def test_a_crop_and_its_map_are_placed_alike(album):
     spot = np.zeros((albums.SIDE, albums.SIDE, 3), np.uint8)
     spot[90:120, 70:100] = 255
     for seed in range(10):
-        placed = augmentations.place(box, marks, 1.15, np.random.default_rng(seed))
-        if placed.bar is not None:
-            continue
+        placed = augmentations.place(box, marks, 1.15, np.random.default_rng(seed), Augmentations(blackout=0))
         crop = cv2.resize(placed.cut(spot)[..., 0], (20, 20), interpolation=cv2.INTER_AREA).astype(int)
         cells = placed.cut_map(np.ascontiguousarray(spot[..., 0]), albums.SIDE, 20).astype(int)
         assert np.abs(crop - cells).max() <= 1
@@ -172,7 +148,7 @@ def test_a_forgery_of_the_same_frame_lies_on_its_original_and_knows_what_changed
 
 def test_a_network_learns_to_point_at_what_was_altered():
     torch.manual_seed(0)
-    network = training.start(dataclasses.replace(TINY, backbone="mobilenetv2_035", map_weight=1.0), None).network
+    network = training.start(tiny(network={"backbone": "mobilenetv2_035"}, loss={"map_weight": 1.0})).network
     crops = torch.full((8, 64, 64, 3), 128, dtype=torch.uint8)
     crops += torch.randint(0, 20, crops.shape, dtype=torch.uint8)
     maps = torch.zeros(8, 8, 8, dtype=torch.uint8)
@@ -183,15 +159,72 @@ def test_a_network_learns_to_point_at_what_was_altered():
     for _ in range(60):
         optimiser.zero_grad()
         cells = network.train().everything(crops)[1]
-        training.map_loss(cells, maps, torch.ones(8, dtype=torch.bool)).backward()
+        objective.map_loss(cells, maps, torch.ones(8, dtype=torch.bool)).backward()
         optimiser.step()
     told = network.everything(crops)[1].sigmoid()
     assert told[maps > 0].mean() > 0.8
     assert told[maps == 0].mean() < 0.2
 
 
+def test_every_change_can_be_made_sure_of_or_switched_off(album):
+    view, box, marks = album.views[0], album.boxes[0], album.landmarks[0]
+    names = [name for name, field in Augmentations.model_fields.items() if field.annotation is not bool]
+    never = dict.fromkeys(names, 0.0) | {"equaliser": False}
+
+    def made(odds):
+        placed = augmentations.place(box, marks, 1.15, np.random.default_rng(1), odds)
+        chance = np.random.default_rng(2)
+        return augmentations.equalise(augmentations.alter(placed.cut(view), chance, odds), 96, chance, odds)
+
+    plain = made(Augmentations(**never))
+    assert np.array_equal(plain, made(Augmentations(**never)))
+    for name in names:
+        sure = never | {name: 1.0, "equaliser": name in {"shrink", "second_jpeg"}}
+        assert not np.array_equal(plain, made(Augmentations(**sure))), name
+
+
+def test_mirrored_and_flipped_crops_are_just_that(album):
+    names = [name for name, field in Augmentations.model_fields.items() if field.annotation is not bool]
+    never = dict.fromkeys(names, 0.0)
+    box = np.array([40, 40, 120, 120], np.float32)
+    plain, mirrored, flipped = (
+        augmentations.place(
+            box, album.landmarks[0], 1.15, np.random.default_rng(0), Augmentations(**never | changed)
+        ).cut(album.views[0])
+        for changed in ({}, {"mirror": 1.0}, {"flip": 1.0})
+    )
+    assert np.array_equal(mirrored, plain[:, ::-1])
+    assert np.array_equal(flipped, plain[::-1])
+
+
+def test_oversampling_shows_both_classes_alike_and_natural_sampling_shows_what_there_is(album, kin):
+    over = batches_of(album, kin, tiny(data={"sampling": "oversample"}))
+    assert all((over[step].classes == forgeries.REAL).sum() == 8 for step in range(6))
+    natural = batches_of(album, kin, tiny(data={"sampling": "natural"}))
+    reals = np.mean([(natural[step].classes == forgeries.REAL).float().mean().item() for step in range(6)])
+    assert 0.45 < reals < 0.75  # 36 of 60 images are real
+
+
+def test_devices_share_the_very_batch_that_one_would_see(album, kin):
+    whole = batches_of(album, kin)[3]
+    parts = [batches_of(album, kin, rank=rank, devices=2)[3] for rank in range(2)]
+    seen = {crop.tobytes() for part in parts for crop in part.crops.numpy()}
+    assert seen == {crop.tobytes() for crop in whole.crops.numpy()}
+    with pytest.raises(DatasetError, match="3 devices"):
+        batches_of(album, kin, devices=3)
+
+
+def test_consistency_brings_a_worse_copy_of_every_crop_in_the_last_third(album, kin):
+    wanted = batches_of(album, kin, tiny(loss={"consistency": 1.0}))
+    assert [len(wanted[step].degraded) for step in range(6)] == [0, 0, 0, 0, 16, 16]
+    batch = wanted[5]
+    gap = (batch.degraded.float() - batch.crops.float()).abs().mean(dim=(1, 2, 3))
+    assert (gap > 0).all()
+    assert (gap < 40).all()
+
+
 def test_the_rate_climbs_and_ends_at_nothing():
-    rates = [training.schedule(progress) for progress in np.linspace(0, 1, 101)]
+    rates = [schedules.rate(progress, 0.03) for progress in np.linspace(0, 1, 101)]
     assert rates[0] < 0.01
     assert max(rates) == pytest.approx(1, abs=0.02)
     assert rates[-1] < 0.01
@@ -200,20 +233,122 @@ def test_the_rate_climbs_and_ends_at_nothing():
 
 def test_the_loss_of_a_sure_right_answer_is_small():
     logits = torch.tensor([[-9.0, -9.0], [9.0, -9.0], [-9.0, 9.0]])
-    assert training.loss_of(logits, torch.tensor([0, 1, 2]), 0.0) < 1e-3
-    assert training.loss_of(logits, torch.tensor([1, 2, 0]), 0.0) > 5
+    assert objective.loss_of(logits, torch.tensor([0, 1, 2]), 0.0) < 1e-3
+    assert objective.loss_of(logits, torch.tensor([1, 2, 0]), 0.0) > 5
+
+
+def test_crops_grow_as_the_recipe_says_and_never_for_a_network_of_one_size():
+    recipe = tiny(schedule={"size": 96, "earlier": [{"size": 32, "until": 0.25}, {"size": 64, "until": 0.5}]})
+    assert schedules.sizes(recipe, 8).tolist() == [32, 32, 64, 64, 96, 96, 96, 96]
+    with pytest.raises(DatasetError, match="one size only"):
+        schedules.sizes(recipe.changed(network={"backbone": "volo_d2_224"}), 8)
+
+
+def test_two_answers_agree_when_they_are_the_same():
+    one, other = torch.tensor([[1.0, -2.0]]), torch.tensor([[-1.0, 2.0]])
+    for gap in (objective.divergence, objective.squares):
+        assert gap(one, one) == 0
+        assert gap(one, other) == gap(other, one) > 0
+    assert objective.distance(one, one, 2.0) == 0
+    # A teacher with one head is listened to on P(fake) alone.
+    assert objective.distance(one, one.logsumexp(dim=1, keepdim=True), 2.0).abs() < 1e-6
+
+
+def trained(recipe, album, kin, path, **options):
+    run = training.start(recipe)
+    steps = []
+    training.train(run, album, kin, path, lambda _, step: steps.append(step), **options)
+    return run, steps
+
+
+def test_each_ingredient_of_the_loss_can_be_learnt_with(album, kin, tmp_path):
+    for form in ("divergence", "squares"):
+        recipe = tiny(
+            schedule={"steps": 2}, loss={"consistency": 1.0, "consistency_form": form, "consistency_from": 0.0}
+        )
+        _, steps = trained(recipe, album, kin, tmp_path / "a.pt")
+        assert len(steps) == 2
+    taught = []
+
+    def teacher(crops):
+        taught.append(crops.shape)
+        return torch.zeros(len(crops), 2)
+
+    trained(tiny(schedule={"steps": 2}), album, kin, tmp_path / "a.pt", teacher=teacher)
+    assert taught == [(8, 64, 64, 3)] * 2
+
+
+def test_one_head_learns_real_against_fake(album, kin, tmp_path):
+    recipe = tiny(network={"heads": "one", "hidden": 16}, schedule={"steps": 2})
+    run, _ = trained(recipe, album, kin, tmp_path / "a.pt")
+    crops = torch.zeros(3, 64, 64, 3, dtype=torch.uint8)
+    assert run.average(crops).shape == (3, 1)
+    mean, std = run.recipe.normalisation
+    again = networks.restored("test_resnet", mean, std, run.average.state_dict(), 64)
+    assert torch.equal(again(crops), run.average.eval()(crops))
+    assert again.names == ("fake",)
+
+
+def test_the_average_is_the_network_where_nothing_is_averaged(album, kin, tmp_path):
+    run, _ = trained(tiny(optimiser={"averaging": 0.0, "name": "sgd"}), album, kin, tmp_path / "a.pt")
+    for name, tensor in run.network.state_dict().items():
+        assert torch.equal(tensor, run.average.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd", "lion"])
+def test_optimisers_go_by_timms_names(album, kin, tmp_path, optimiser):
+    trained(tiny(optimiser={"name": optimiser}, schedule={"steps": 1}), album, kin, tmp_path / "a.pt")
+
+
+def test_an_unknown_optimiser_or_network_is_named():
+    with pytest.raises(DatasetError, match=r"optimiser\.name"):
+        training.start(tiny(optimiser={"name": "sdg"}))
+    with pytest.raises(ReleaseError, match=r"network\.backbone"):
+        training.start(tiny(network={"backbone": "resnet05"}))
+
+
+def test_a_loss_that_is_no_number_ends_the_run(album, kin, tmp_path):
+    recipe = tiny(optimiser={"rate": 1e9, "warm_up": 0.0, "clip": 0.0, "name": "sgd"}, schedule={"steps": 50})
+    with pytest.raises(Diverged):
+        trained(recipe, album, kin, tmp_path / "a.pt")
+
+
+def test_patience_stops_and_keeps_the_best_average(album, kin, tmp_path):
+    said = iter([0.6, 0.8, 0.7, 0.7, 0.9])
+    kept = []
+
+    def judge(run):
+        kept.append({name: tensor.clone() for name, tensor in run.average.state_dict().items()})
+        return next(said)
+
+    recipe = tiny(schedule={"steps": 50, "validate_every": 1, "patience": 2})
+    run, steps = trained(recipe, album, kin, tmp_path / "a.pt", judge=judge)
+    assert [step.auc for step in steps] == [0.6, 0.8, 0.7, 0.7]
+    assert steps[-1].progress == 1
+    for name, tensor in run.average.state_dict().items():
+        assert torch.equal(tensor, kept[1][name]), name
+    resumed = training.resume(tmp_path / "a.pt", recipe)
+    training.train(resumed, album, kin, tmp_path / "a.pt", lambda *_: pytest.fail("it had stopped"))
+    assert torch.equal(resumed.average.state_dict()["heads.1.weight"], kept[1]["heads.1.weight"])
+
+
+def test_validation_means_over_families_with_both_classes(album, kin, tmp_path):
+    run, _ = trained(tiny(schedule={"steps": 1}), album, kin, tmp_path / "a.pt")
+    joined = Validation(album, {}, loop.ALONE).auc(run)
+    assert 0 <= joined <= 1
+    assert Validation(album, {"both": "alone"}, loop.ALONE).auc(run) != joined
 
 
 def run_to(steps, run, album, kin, path):
     class Enough(Exception):
         pass
 
-    def stop(state, _loss, _progress):
+    def stop(state, _step):
         if state.step == steps:
             state.save(path)
             raise Enough
 
-    if steps < run.recipe.steps:
+    if steps < run.recipe.schedule.steps:
         with pytest.raises(Enough):
             training.train(run, album, kin, path, stop)
     else:
@@ -222,26 +357,58 @@ def run_to(steps, run, album, kin, path):
 
 
 def test_a_run_that_was_stopped_ends_where_an_unbroken_one_does(album, kin, tmp_path):
-    unbroken = run_to(4, training.start(TINY, None), album, kin, tmp_path / "a.pt")
-    run_to(2, training.start(TINY, None), album, kin, tmp_path / "b.pt")
+    unbroken = run_to(4, training.start(TINY), album, kin, tmp_path / "a.pt")
+    run_to(2, training.start(TINY), album, kin, tmp_path / "b.pt")
     resumed = run_to(4, training.resume(tmp_path / "b.pt", TINY), album, kin, tmp_path / "b.pt")
     for name, tensor in unbroken.average.state_dict().items():
-        assert torch.allclose(tensor, resumed.average.state_dict()[name], atol=1e-6), name
+        assert torch.equal(tensor, resumed.average.state_dict()[name]), name
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
-    training.start(TINY, None).save(tmp_path / "a.pt")
-    with pytest.raises(DatasetError, match="seed"):
-        training.resume(tmp_path / "a.pt", dataclasses.replace(TINY, seed=1))
+    training.start(TINY).save(tmp_path / "a.pt")
+    with pytest.raises(DatasetError, match=r"another seed, optimiser\.rate"):
+        training.resume(tmp_path / "a.pt", TINY.changed(seed=1, optimiser={"rate": 0.1}))
+
+
+def test_a_run_begins_from_anothers_weights_and_adds_a_map(tmp_path):
+    first = training.start(tiny(network={"backbone": "mobilenetv2_035"}))
+    first.save(tmp_path / "first.pt")
+    recipe = tiny(
+        network={"backbone": "mobilenetv2_035", "start": str(tmp_path / "first.pt")}, loss={"map_weight": 0.5}
+    )
+    run = training.start(recipe.changed(seed=5))
+    assert torch.equal(run.network.backbone.conv_stem.weight, first.average.backbone.conv_stem.weight)
+    assert run.network.has_map
+    with pytest.raises(ReleaseError, match="another network"):
+        training.start(recipe.changed(network={"backbone": "test_resnet"}, loss={"map_weight": 0}))
+    published = training.finished(tmp_path / "first.pt", tiny(network={"backbone": "mobilenetv2_035"}))
+    assert torch.equal(published.average.heads[1].weight, first.average.heads[1].weight)
 
 
 def test_two_steps_of_the_command_make_a_release_that_scores(images, tmp_path):
-    out = tmp_path / "tiny-0.0.1"
-    command = [sys.executable, "-m", "cli.main", "train", str(images), "--out", str(out), "--version", "0.0.1",
-               "--architecture", "test_resnet", "--steps", "2", "--batch", "8", "--size", "64", "--threads", "1",
-               "--cache", str(tmp_path / "albums")]  # fmt: skip
+    out = tmp_path / "run" / "release"
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text("""
+threads = 1
+[network]
+backbone = "test_resnet"
+[schedule]
+steps = 3
+batch = 8
+size = 64
+validate_every = 2
+[loss]
+map_weight = 0
+[release]
+version = "0.0.1"
+""")
+    command = [sys.executable, "-m", "cli.main", "train", str(recipe), "--data", str(images), "--out", str(out.parent),
+               "--set", "schedule.steps=2", "--cache", str(tmp_path / "albums")]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert [line["step"] for line in logs.read(out.parent / "log.csv")] == ["1", "2"]
+    assert list((out.parent / "events").glob("events.out.tfevents.*"))
+    assert recipes.read(out.parent / "recipe.toml").schedule.steps == 2
     release = releases.read(out)
     assert (release.version, release.preprocessing.size) == ("0.0.1", 64)
     answers = Detector.load(out, device="cpu").score([(images / "both/real/0.png").read_bytes(), b""])
