@@ -71,8 +71,9 @@ def evaluate(
 ) -> None:
     """Measure RELEASE on DATASET: the test split of sources it learnt from, the whole of others.
 
-    DATASET is what `unmask dataset build` wrote, or a folder SOURCE/{real,fake}. Answers are kept in the output folder:
-    an interrupted evaluation goes on where it was, and telling the same files anew takes seconds.
+    DATASET is what `unmask dataset build` wrote, or a folder SOURCE/{real,fake}. Answers are kept in OUT/answers: an
+    interrupted evaluation goes on where it was, and telling the same files anew takes seconds. Remove them after a
+    change of the program itself.
 
     With --collect: unmask evaluate --collect REPORT.JSON... --out DIR
     """

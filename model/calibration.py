@@ -32,6 +32,11 @@ class Calibration:
         scaled = np.asarray(logits, np.float64) / self.temperature + self.bias
         return np.asarray(1 / (1 + np.exp(-np.clip(scaled, -60, 60))), np.float64)
 
+    def undo(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """float64 logits whose probabilities `scores` are; of 0 and 1 the furthest that a double can tell."""
+        known = np.clip(np.asarray(scores, np.float64), 1e-15, 1 - 1e-15)
+        return np.asarray((np.log(known) - np.log1p(-known) - self.bias) * self.temperature, np.float64)
+
 
 def fit(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
     """The calibration with the lowest (weighted) log loss. `labels` are 0 and 1, shape (n,) like `logits`."""
@@ -67,6 +72,15 @@ def fit_on_sources(sources: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Calibr
         labels.append(truth)
         weights.append(0.5 / counts[truth])
     return fit(np.concatenate(logits), np.concatenate(labels), np.concatenate(weights))
+
+
+def held_out_fits(sources: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> dict[str, Calibration]:
+    """For each source the calibration that the others alone give (see `fit_on_sources`): what a source that nobody
+    calibrated on would meet. Empty for fewer than two.
+    """
+    if len(sources) < 2:
+        return {}
+    return {name: fit_on_sources({other: pair for other, pair in sources.items() if other != name}) for name in sources}
 
 
 def threshold(real_scores: ArrayLike, budget: float) -> float:

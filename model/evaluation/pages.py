@@ -51,6 +51,7 @@ def markdown(report: Mapping[str, Any], pictures: Sequence[str] = ()) -> str:
         *_per_class(report),
         *_stress(report),
         *_bands(report),
+        *_calibration(report),
         *_conditions(report),
         *_robustness(report),
         *_comparison(report),
@@ -153,6 +154,20 @@ def _bands(report: Mapping[str, Any]) -> list[str]:
             ]
     said = "Each real-only source in turn: thresholds from all other reals of this report, applied to it."
     return ["## False accusations where thresholds never saw the source", said, *parts] if parts else []
+
+
+def _calibration(report: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (name, _number(row["as_released"]), _number(row["fitted_on_the_others"]), _number(row["temperature"]),
+         _number(row["bias"]))
+        for name, row in report["held_out_calibration"].items()
+    ]  # fmt: skip
+    said = (
+        "Expected calibration error with both classes weighing the same: under the release's own calibration, and "
+        "under the one that the other sources of this report would give."
+    )
+    columns = ("source or pair", "ECE as released", "ECE fitted on the others", "temperature", "bias")
+    return ["## Calibration where it never saw the source", said, _table(columns, rows)] if rows else []
 
 
 def _conditions(report: Mapping[str, Any]) -> list[str]:

@@ -52,6 +52,7 @@ def assemble(
                 "budgets": WORST_BUDGETS, "sources": sets.held_out_bands(trials, WORST_BUDGETS, worst=True),
             },
         },
+        "held_out_calibration": sets.held_out_calibration(trials, release.calibration, mates),
         "worst": worst(told),
         "mistakes": mistakes(trials),
     }  # fmt: skip

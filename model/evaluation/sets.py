@@ -10,7 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from model import calibration, metrics, splits
+from model.calibration import Calibration
 from model.evaluation import conditions
 from model.evaluation.scoring import Trial, measured
 
@@ -100,6 +103,41 @@ def held_out_bands(trials: Sequence[Trial], budgets: Mapping[str, float], worst:
     for band, budget in budgets.items():
         for name, (threshold, rate) in calibration.held_out_rates(scores, alone, budget, worst).items():
             found[name][band] = {"threshold": threshold, **told(rate)}
+    return found
+
+
+def logits_by_source(
+    trials: Sequence[Trial], calibrated: Calibration, mates: Mapping[str, str]
+) -> dict[str, tuple[metrics.Floats, metrics.Labels]]:
+    """What `calibration.fit_on_sources` takes: uncalibrated logits and labels of each source, or pair of `mates`, that
+    has both classes. `calibrated` is the calibration under which the trials' scores are.
+    """
+    own = {name: members for name, members in grouped(trials, mates).items() if not name.startswith(f"{ALL} ")}
+    scored = {name: measured(members) for name, members in own.items()}
+    return {name: (calibrated.undo(each.scores), each.labels) for name, each in scored.items() if each.both_classes}
+
+
+def held_out_calibration(
+    trials: Sequence[Trial], calibrated: Calibration, mates: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
+    """For each source or pair with both classes: its calibration error, both classes weighing the same, under
+    `calibrated` and under the calibration that the others alone would give.
+    """
+    sources = logits_by_source(trials, calibrated, mates)
+    found = {}
+    for name, fitted in calibration.held_out_fits(sources).items():
+        logits, labels = sources[name]
+        weights = (0.5 / np.bincount(labels, minlength=2))[labels][None]
+        as_released, refitted = (
+            metrics.statistics(each.apply(logits), labels, weights, {})["calibration_error"][0]
+            for each in (calibrated, fitted)
+        )
+        found[name] = {
+            "as_released": float(as_released),
+            "fitted_on_the_others": float(refitted),
+            "temperature": fitted.temperature,
+            "bias": fitted.bias,
+        }
     return found
 
 

@@ -35,6 +35,22 @@ def test_a_large_source_or_one_of_many_reals_does_not_set_the_prior():
     assert calibration.fit(*lopsided).bias < even.bias - 1
 
 
+def test_a_probability_gives_its_logit_back():
+    known = calibration.Calibration(1.7, -0.4)
+    logits = np.array([-20.0, -1, 0, 3, 20])
+    assert known.undo(known.apply(logits)) == pytest.approx(logits)
+    assert np.isfinite(known.undo([0.0, 1.0])).all()
+
+
+def test_each_source_is_left_out_of_its_own_fit():
+    chance = np.random.default_rng(8)
+    sources = {name: distorted(chance, 3000, temperature) for name, temperature in (("a", 1.0), ("b", 1.0), ("c", 4.0))}
+    fits = calibration.held_out_fits(sources)
+    assert fits["c"].temperature == pytest.approx(1, abs=0.1)
+    assert fits["a"].temperature > 1.3
+    assert calibration.held_out_fits({"a": sources["a"]}) == {}
+
+
 @pytest.mark.parametrize("sources", [{}, {"reals": ([0.1, 0.2], [0, 0])}])
 def test_a_source_without_both_classes_is_refused(sources):
     with pytest.raises(DatasetError):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model import cards, releases, sources, splits
+from model import calibration, cards, releases, sources, splits
 from model.datasets import published
 from model.errors import DatasetError
 from model.evaluation import choosing, collection, gallery, pages, pictures, reporting, scoring, sets, words
@@ -194,6 +194,29 @@ def test_real_only_sources_have_exact_intervals_and_thresholds_that_never_saw_th
     assert 0.8 < told["bad"]["review"]["threshold"] < 0.81
     assert (told["bad"]["review"]["hits"], told["bad"]["fake"]["threshold"]) == (4, 1.0)
     assert list(report["stress"]) == ["bad"]
+
+
+def test_calibration_is_tried_on_a_source_it_was_not_fitted_on():
+    """Two sources tell the truth; of the third the truth is turned round, so that no other source can calibrate it."""
+    chance = np.random.default_rng(2)
+    told = []
+    for source in ("a", "b", "turned"):
+        for index in range(600):
+            score = chance.uniform(0.02, 0.98)
+            label = int((chance.random() < score) != (source == "turned"))
+            told.append(trial(source, label, index, score))
+    found = sets.held_out_calibration(told, calibration.Calibration(), {})
+    assert found["turned (test)"]["fitted_on_the_others"] > 0.3
+    assert found["turned (test)"]["temperature"] == pytest.approx(1, abs=0.25)
+    assert found["a (test)"]["as_released"] < 0.1
+
+
+def test_one_class_sources_calibrate_as_mates_only(trials):
+    known = calibration.Calibration(2.0, 0.1)
+    assert sets.logits_by_source(trials, known, {}).keys() == {"good (test)"}
+    logits, labels = sets.logits_by_source(trials, known, {"good": "bad"})["good against bad (unseen)"]
+    assert known.apply(logits).max() == pytest.approx(0.96)
+    assert (len(labels), labels.sum()) == (64, 30)
 
 
 def test_figures_are_told_by_condition_where_there_are_enough_files(report):
