@@ -15,6 +15,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from model.detector import Detector
+    from model.evidence.folders import Folder
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 BATCH = 16  # files decoded and scored together
@@ -26,6 +27,8 @@ BATCH = 16  # files decoded and scored together
 @click.option("--release", type=FOLDER, envvar="UNMASK_DETECTOR", help="Detector release; the shipped one by default.")
 @click.option("--device", default="auto", envvar="UNMASK_DEVICE", show_default=True, help="auto, cpu or cuda:N")
 @click.option("--face-model", type=click.Path(path_type=Path), envvar="UNMASK_FACE_MODEL", help="A YuNet ONNX file.")
+@click.option("--evidence", type=FOLDER, metavar="DIR", help="Write faces, heatmaps and a page to look at into DIR.")
+@click.option("--context", "with_context", is_flag=True, help="There also error level, noise and spectrum; not scored.")
 @click.pass_context
 def predict(
     context: click.Context,
@@ -34,12 +37,22 @@ def predict(
     release: Path | None,
     device: str,
     face_model: Path | None,
+    evidence: Path | None,
+    with_context: bool,
 ) -> None:
     """Say how probably each FILE is a deepfake; a folder is walked. Exits with 1 when no file could be scored."""
     from model.detector import Detector
 
+    if with_context and evidence is None:
+        raise click.UsageError("--context adds to --evidence, which is missing")
     paths = [path for given in files for path in _walked(given)]
-    answers = _answers(Detector.load(release, device, face_model), paths)
+    detector = Detector.load(release, device, face_model)
+    folder = None
+    if evidence is not None:
+        from model.evidence.folders import Folder
+
+        folder = Folder(evidence, detector.release, with_context)
+    answers = _answers(detector, paths) if folder is None else _looked_into(detector, paths, folder)
     # The bar goes to stderr, so that stdout stays what a program can read.
     shown = track(answers, "scoring", total=len(paths), console=Console(stderr=True), transient=True)
     scored = 0
@@ -52,6 +65,8 @@ def predict(
             table.add_row(*map(escape, _row(answer)))
     if not as_json:
         Console().print(table)
+    if folder is not None:
+        click.echo(f"evidence: {folder.close()}", err=True)
     if not scored:
         context.exit(1)
 
@@ -77,6 +92,21 @@ def _answers(detector: Detector, paths: Sequence[Path]) -> Iterator[dict[str, An
                 yield {"file": str(path), **result.as_dict()}
             else:
                 yield {"file": str(path), "failure": {"slug": result.slug, "detail": result.detail}}
+
+
+def _looked_into(detector: Detector, paths: Sequence[Path], folder: Folder) -> Iterator[dict[str, Any]]:
+    """As `_answers`, file by file, with the evidence written into the folder."""
+    from model import evidence
+    from model.detector import Failure
+
+    for path in paths:
+        content = _read(path)
+        found = Failure(**content) if isinstance(content, dict) else evidence.gather(detector, content)
+        folder.add(str(path), found)
+        if isinstance(found, Failure):
+            yield {"file": str(path), "failure": {"slug": found.slug, "detail": found.detail}}
+        else:
+            yield {"file": str(path), **found.judgement.as_dict()}
 
 
 def _read(path: Path) -> bytes | dict[str, str]:

@@ -132,7 +132,8 @@ class Detector:
     def __init__(self, panel: Panel, finder: FaceFinder, threads: int, max_pixels: int) -> None:
         self.release = panel.release
         self.panel = panel
-        self._finder, self._max_pixels = finder, max_pixels
+        self.max_pixels = max_pixels
+        self._finder = finder
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
 
     @classmethod
@@ -176,7 +177,7 @@ class Detector:
         cuts: list[Cut] = []
         height = width = 0
         try:
-            for frame in pixels.decode(content, self._max_pixels):
+            for frame in pixels.decode(content, self.max_pixels):
                 height, width = (height, width) if cuts else frame.pixels.shape[:2]
                 cuts += self._cuts(frame)
         except BadImage as error:
