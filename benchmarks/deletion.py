@@ -16,6 +16,7 @@ import click
 import numpy as np
 from rich.console import Console
 from rich.progress import track
+from rich.table import Table
 
 from model.backends import MAP, Crops
 from model.detector import Detector, Sheet
