@@ -33,8 +33,8 @@ fix: .venv/.test ## format, and mend what ruff can mend
 migration: .venv/.test ## a new revision from the difference to the tables: make migration NAME="what changes"
 	$(BIN)/python -m cli.revision "$(NAME)"
 
-train: .venv/.test ## train a detector: make train DATA=DIR OUT=DIR
-	$(BIN)/unmask train "$(DATA)" --out "$(OUT)" $(ARGS)
+train: .venv/.test ## train a detector: make train RECIPE=recipes/quick.toml DATA=DIR OUT=DIR
+	$(BIN)/unmask train "$(RECIPE)" --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
 evaluate: .venv/.test ## figures of a release: make evaluate RELEASE=DIR DATA=DIR OUT=DIR
 	$(BIN)/unmask evaluate "$(RELEASE)" "$(DATA)" --out "$(OUT)" $(ARGS)

@@ -62,7 +62,9 @@ def publish(job: Job, checkpoint: Path) -> None:
 
 def sweep(job: Job, trials: int, device: str) -> None:
     """Try recipes and tell which were best, by the held-out sources where there are some, else by validation."""
-    with devices.joined(device) as place, progress_bar(place.first) as bar:
+    with devices.joined(device) as place, progress_bar() as bar:
+        if place.count > 1:
+            raise click.UsageError("a sweep runs in one process")
         divided = _divided(job)
         desk = Desk(job, divided, place, bar)
         judge = desk.judge(splits.UNSEEN if divided.get(splits.UNSEEN) else splits.VALIDATION)

@@ -1,8 +1,8 @@
 """Backbones by name: any of timm's, and the few that timm lacks. A body makes pooled features of normalised pixels.
 
 It refuses weights that do not fit strictly, and says which file to fetch where weights cannot be downloaded.
-MogaNet-XT is not among them: timm does not carry it, its pretrained weights are published for its authors' own code
-only, and without those it would be one more network from scratch.
+MogaNet-XT is not among them: timm does not carry it, its weights are published for its authors' own code, and without
+them it would be one more network from scratch.
 """
 
 from __future__ import annotations

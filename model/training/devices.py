@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed, nn
@@ -81,7 +82,8 @@ def joined(device: str = "auto") -> Iterator[Place]:
     if count == 1:
         yield Place(chosen)
         return
-    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    # The others wait while the first one cuts faces and calibrates.
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(hours=12))
     try:
         yield Place(chosen, rank, count)
     finally:

@@ -57,7 +57,7 @@ def train(
     progress, ended = schedules.progress(recipe, run.step, count, run.seconds), False
     for batch in _loaded(batches, run, place):
         rate = recipe.optimiser.rate * schedules.rate(progress, recipe.optimiser.warm_up)
-        loss = place.mean(_step(run, objective, batch, rate, place, teacher))
+        loss = place.mean(step(run, objective, batch, rate, place, teacher))
         if not math.isfinite(loss):
             raise Diverged(f"the loss is {loss} at step {run.step}: lower optimiser.rate, or precision is too low")
         run.step, run.seconds = run.step + 1, place.agreed(time.monotonic() - began)
@@ -92,7 +92,10 @@ def _loaded(batches: Batches, run: Run, place: Place) -> DataLoader[Batch]:
     )  # fmt: skip
 
 
-def _step(run: Run, objective: nn.Module, batch: Batch, rate: float, place: Place, teacher: Teacher | None) -> Tensor:
+def step(
+    run: Run, objective: nn.Module, batch: Batch, rate: float, place: Place = ALONE, teacher: Teacher | None = None
+) -> Tensor:
+    """One step of the optimiser at that learning rate; the batch's loss, a scalar."""
     # Dropout, too, is a function of the step, and each device drops other features.
     torch.manual_seed(run.recipe.seed + run.step + (place.rank << 32))
     for group in run.optimiser.param_groups:

@@ -107,5 +107,5 @@ def test_a_trial_that_was_killed_is_tried_again(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         sweeping.sweep(recipe, tmp_path, 1, killed)
-    tried = sweeping.sweep(recipe, tmp_path, 1, lambda again, number: 0.5)
+    tried = sweeping.sweep(recipe, tmp_path, 1, lambda *_: 0.5)
     assert [each.keys["optimiser.rate"] for each in tried] == keys
