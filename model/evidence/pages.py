@@ -42,9 +42,8 @@ def page(release: str, told: Sequence[Mapping[str, Any]]) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Evidence</title>\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>\n'
-        f'<body><h1>Evidence</h1><p>{len(told)} files, judged by {release}.</p><p class="quiet">{_READING}</p>\n'
-        + "\n".join(parts)
-        + "\n</body></html>\n"
+        f"<body><h1>Evidence</h1><p>{_counted(told, 'file')}, judged by {release}.</p>"
+        f'<p class="quiet">{_READING}</p>\n' + "\n".join(parts) + "\n</body></html>\n"
     )
 
 
@@ -56,15 +55,19 @@ def _file(entry: Mapping[str, Any]) -> str:
             f"{escape(failure['detail'])}</p></article>"
         )
     reasons = ", ".join(word.replace("_", " ") for word in entry["reasons"])
-    band = escape(entry["band"])
+    band, faces = escape(entry["band"]), _counted(entry["faces"], "face")
     return (
         f'<article><h2>{name}</h2><p><span class="band {band}">{band}</span> P(fake) {entry["score"]:.2f}'
         f"{', ' + escape(reasons) if reasons else ''} "
-        f'<span class="quiet">{entry["width"]} by {entry["height"]} pixels, {len(entry["faces"])} faces</span></p>'
+        f'<span class="quiet">{entry["width"]} by {entry["height"]} pixels, {faces}</span></p>'
         + "".join(_face(number, face) for number, face in enumerate(entry["evidence"], 1))
         + _context(entry.get("context", {}))
         + "</article>"
     )
+
+
+def _counted(things: Sequence[Any], word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
 def _face(number: int, face: Mapping[str, Any]) -> str:
@@ -73,7 +76,7 @@ def _face(number: int, face: Mapping[str, Any]) -> str:
     notes = "".join(f"<li>{escape(note)}</li>" for note in face["notes"])
     return (
         f"<section><h3>Face {number}{frame}: P(fake) {face['score']:.2f}</h3>"
-        + _figure(pictures["face"], "the face as it was sent")
+        + _figure(pictures["face"], "the face as it was sent; where the picture ends, its edge is repeated")
         + _figure(pictures["overlay"], _KINDS[face["heatmap"]["kind"]])
         + _context(face.get("context", {}))
         + f'<ul class="quiet">{notes}</ul></section>'
