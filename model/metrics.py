@@ -66,26 +66,27 @@ def auc(scores: Floats, labels: Labels) -> float:
 
 def calibration_error(scores: Floats, labels: Labels) -> float:
     """Expected calibration error over `BINS` bins of equal mass."""
-    return float(statistics(scores, labels, np.ones((1, len(labels))), {})["calibration_error"][0])
+    order = np.argsort(-scores, kind="stable")
+    return float(_calibration_error(scores[order], labels[order], np.ones((1, len(labels))))[0])
 
 
 def statistics(scores: Floats, labels: Labels, weights: Floats, cuts: Mapping[str, float]) -> dict[str, Floats]:
     """Float64 (draws,) of each figure by its dotted name, for `weights` (draws, n) of the n files.
 
-    `false_positive_rate.CUT` and `recall.CUT` are shares of the class at or above a cut, `brier` and
-    `calibration_error` need no second class; the rest is there for two classes only. A draw without one of the two
-    gives NaN.
+    `false_positive_rate.CUT` and `recall.CUT` are shares of the class at or above a cut, and `brier` needs no second
+    class either; the rest is there for two classes only. A draw without one of the two gives NaN.
     """
     order = np.argsort(-scores, kind="stable")
     s, y, w = scores[order], labels[order], weights[:, order]
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = {"brier": w @ (s - y) ** 2 / w.sum(1), "calibration_error": _calibration_error(s, y, w)}
+        found = {"brier": w @ (s - y) ** 2 / w.sum(1)}
         for label, name in enumerate(("false_positive_rate", "recall")):
             if (y == label).any():
                 mine = w[:, y == label]
                 found |= {f"{name}.{cut}": mine @ (s[y == label] >= at) / mine.sum(1) for cut, at in cuts.items()}
         if 0 < y.sum() < len(y):
             found |= _ranking(s, y, w)
+            found["calibration_error"] = _calibration_error(s, y, w)
             right = w @ ((s >= EVEN) == (y == 1))
             found["accuracy"] = right / w.sum(1)
             found["balanced_accuracy"] = _balanced_accuracy(s, y, w)

@@ -186,7 +186,8 @@ def _conditions(report: Mapping[str, Any]) -> list[str]:
             f"### {name}",
             _table(("condition", "", "real / fake", "AUC", "FPR at review", "recall at review"), rows),
         ]
-    return ["## By condition", *parts] if parts else []
+    said = "Over a whole split (*all*), bins compare collections as much as conditions: read the single sources first."
+    return ["## By condition", said, *parts] if parts else []
 
 
 def _robustness(report: Mapping[str, Any]) -> list[str]:

@@ -58,14 +58,19 @@ def load(path: Path, face_model: Path | None = None) -> Scorer:
     size = reading.size or entry.shape[1 if channels_last else 2]
     if not isinstance(size, int):
         raise ReleaseError(f"{path} does not say how large its input is: name `size` in {path.stem}.json")
+    batch = entry.shape[0] if isinstance(entry.shape[0], int) else None
+    if batch not in {None, 1}:
+        raise ReleaseError(f"{path} takes {batch} crops at a time and no other number: export it for one, or for any")
     own = {entry.name, *(output.name for output in outputs)} >= _OWN
     mean, std = (np.asarray(values, np.float32) for values in (reading.mean, reading.std))
 
     def judge(stack: faces.Crops) -> faces.Probabilities:
         fed: Any = stack if whole_numbers else (stack.astype(np.float32) / 255 - mean) / std
         fed = fed if channels_last else np.ascontiguousarray(np.moveaxis(fed, 3, 1))
-        (answer, *_) = session.run([outputs[0].name], {entry.name: fed})
-        return faces.sigmoid(fake_logit(answer)) if own else _probability(np.asarray(answer, np.float64), reading)
+        name = "logits" if own else outputs[0].name
+        parts = [session.run([name], {entry.name: part})[0] for part in (np.split(fed, len(fed)) if batch else [fed])]
+        answer = np.concatenate(parts).astype(np.float64)
+        return faces.sigmoid(fake_logit(answer)) if own else _probability(answer, reading)
 
     return faces.FaceScorer(path, judge, size, reading.margin, reading.cut, face_model, told=repr(reading))
 

@@ -117,7 +117,6 @@ def test_one_class_gives_rates_and_no_ranking():
     assert figures["false_positive_rate"] == pytest.approx({"even": 2 / 3, "review": 2 / 3, "fake": 1 / 3})
     assert figures["intervals"].keys() == {
         "brier",
-        "calibration_error",
         "false_positive_rate.even",
         "false_positive_rate.review",
         "false_positive_rate.fake",

@@ -140,10 +140,10 @@ def test_a_peer_sees_our_finders_faces_and_fails_file_by_file(meso4, portrait, l
     assert 0 <= answers[1].score <= 1
 
 
-def graph(path, kind, outputs=1, size=8):
+def graph(path, kind, outputs=1, size=8, batch="n"):
     """An ONNX file whose output(s) are the means of the first channel(s) of its input, float NCHW or uint8 NHWC."""
     last = kind == TensorProto.UINT8
-    shape = ["n", size, size, 3] if last else ["n", 3, size, size]
+    shape = [batch, size, size, 3] if last else [batch, 3, size, size]
     source = helper.make_tensor_value_info("image", kind, shape)
     target = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", outputs])
     nodes = [helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT)]
@@ -193,6 +193,16 @@ def test_a_graph_of_any_size_must_be_told_one(tmp_path):
         bare.load(path)
     (tmp_path / "x.json").write_text('{"size": 8}')
     assert bare.load(path)._size == 8
+
+
+def test_a_graph_for_one_crop_is_asked_crop_by_crop_and_for_two_is_refused(tmp_path):
+    crops = np.stack([np.full((8, 8, 3), value, np.uint8) for value in (0, 1, 2)])
+    any_number = bare.load(graph(tmp_path / "any.onnx", TensorProto.UINT8))._judge(crops)
+    assert bare.load(graph(tmp_path / "one.onnx", TensorProto.UINT8, batch=1))._judge(crops) == pytest.approx(
+        any_number
+    )
+    with pytest.raises(ReleaseError, match="at a time"):
+        bare.load(graph(tmp_path / "two.onnx", TensorProto.UINT8, batch=2))
 
 
 def test_our_own_graph_is_read_as_our_release_reads_it(detector, portrait, encode):
