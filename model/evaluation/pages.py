@@ -20,13 +20,13 @@ _PICTURES = {
     "reliability": "reliability", "robustness": "processing grid",
 }  # fmt: skip
 _READING = """\
-*test* is the part of each source that neither weights nor thresholds have seen, divided by group; *unseen* are
-sources kept out of training altogether. One set of cuts for all. Brackets hold 95 % intervals: of rates of real-only
-sources the exact binomial one, of everything else by drawing whole groups with replacement (1,000 draws). Of files
-without a conclusive score only the number and the reasons are told. ECE is over 15 bins of equal mass. AP at 1 % is
-what average precision would be if one file in a hundred were fake. The skin tone proxy moves with light, white
-balance, make-up and camera as much as with skin: it can show a failure on dark faces, and cannot show that there is
-none."""
+*test* is the part of each source that neither weights nor thresholds have seen, divided by group; *unseen* are sources
+kept out of training altogether. One set of cuts for all. Brackets hold 95 % intervals: of rates of real-only sources
+the exact binomial one, of everything else by drawing whole groups with replacement (1,000 draws; none where all draws
+agree, as on a few files that are all right). Of files without a conclusive score only the number and the reasons are
+told. ECE is over 15 bins of equal mass. AP at 1 % is what average precision would be if one file in a hundred were
+fake. The skin tone proxy moves with light, white balance, make-up and camera as much as with skin: it can show a
+failure on dark faces, and cannot show that there is none."""
 
 
 def write(folder: Path, report: Mapping[str, Any], pictures: Sequence[str]) -> None:
@@ -258,7 +258,8 @@ def _exact(rate: Mapping[str, float]) -> str:
 
 
 def _ends(pair: Sequence[float] | None) -> str:
-    return f"[{pair[0]:.3f}, {pair[1]:.3f}]" if pair else ""
+    """In brackets; nothing where every draw gave the same, which says that there are few files, not that it is sure."""
+    return f"[{pair[0]:.3f}, {pair[1]:.3f}]" if pair and pair[0] < pair[1] else ""
 
 
 def _number(value: float | None) -> str:
