@@ -7,7 +7,7 @@ EXIF rotation is undone by whoever decodes. It does not recognise, align or judg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from model.views import CANVAS, FINE, Image, View, centred, resized, tiles
+from model.views import BESIDE, CANVAS, FINE, Image, View, centred, close, mosaic, resized, tiles
 
 LOCATOR = Path(__file__).parent / "locator" / "locator.onnx"
 STRIDES = (8, 16, 32)
@@ -24,11 +24,14 @@ OVERLAP = 0.5  # of the smaller box: unlike IoU this also drops a part of a face
 SMALLEST = 16.0  # pixels of the image given
 MOST = 16
 LARGE = 64.0  # canvas pixels: a face this large makes the finer look unnecessary
+SURE = 0.8  # confidence that needs no second look
+SAME = 0.4  # IoU of what both looks found
 FILLING = 0.5  # of the image's shorter side: what the look from further away is there for
 YUNET_THRESHOLD = 0.6
 AT_ONCE = {"CUDAExecutionProvider": 64, "CPUExecutionProvider": 4}  # canvases a run, the preferred provider first
 
 Floats = NDArray[np.float32]
+Look = tuple[Image, View]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,10 @@ class FaceFinder(Protocol):
 class NetworkFinder:
     """A network in YuNet's layout, looked through up to six views of the image."""
 
-    def __init__(self, path: Path, threshold: float | None = None) -> None:
-        """Load `path`; faces below `threshold` (0 to 1; the file's own when None) are not told. Raises ValueError when
-        it is not a face network in YuNet's layout.
+    def __init__(self, path: Path, threshold: float | None = None, proposed: float | None = None) -> None:
+        """Load `path`; faces below `threshold` (0 to 1) are not told. From `proposed` up to `SURE` they get a second
+        look, and the mean of both looks is their confidence; none do where it is None. Both are the file's own where no
+        threshold is given. Raises ValueError when it is not a face network in YuNet's layout.
         """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # callers bring their own threads; more here only fight them
@@ -72,7 +76,11 @@ class NetworkFinder:
         one_only = entry.shape[0] == 1  # YuNet's published files
         self._at_once = 1 if one_only else AT_ONCE[self._session.get_providers()[0]]
         pinned = self._session.get_modelmeta().custom_metadata_map
-        self._threshold = float(pinned.get("threshold", YUNET_THRESHOLD)) if threshold is None else threshold
+        if threshold is None:
+            threshold = float(pinned.get("threshold", YUNET_THRESHOLD))
+            proposed = float(pinned["proposed"]) if "proposed" in pinned else None
+        self._threshold = threshold
+        self._proposed = threshold if proposed is None else proposed
 
     def find(self, image: Image) -> list[FoundFace]:
         """See `FaceFinder.find`."""
@@ -91,14 +99,13 @@ class NetworkFinder:
             if max(image.shape[:2]) > CANVAS and rows[:, 2].max(initial=0) * CANVAS / max(image.shape[:2]) < LARGE
         ]
         closer = [(number, view) for number in small for view in tiles(reduced[number])]
-        looks = self._looks([(reduced[number], view) for number, view in closer])
-        for (number, view), rows in zip(closer, looks, strict=True):
-            found[number] = np.concatenate([found[number], uncut(rows, view)])
+        looks = self._looks([(reduced[number], view) for number, view in closer], uncut)
+        for (number, _), rows in zip(closer, looks, strict=True):
+            found[number] = np.concatenate([found[number], rows])
         none = [number for number, rows in enumerate(found) if not len(rows)]
-        looks = self._looks([(reduced[number], centred(reduced[number], CANVAS // 2)) for number in none])
+        looks = self._looks([(reduced[number], centred(reduced[number], CANVAS // 2)) for number in none], filling)
         for number, rows in zip(none, looks, strict=True):
-            filling = FILLING * min(reduced[number].shape[:2])
-            found[number] = rows[rows[:, 2:4].max(axis=1, initial=0) >= filling]
+            found[number] = rows
         for rows, scale in zip(found, shrunk, strict=True):
             rows[:, :14] /= scale
         return [largest(suppressed(rows)) for rows in found]
@@ -107,25 +114,53 @@ class NetworkFinder:
         """float32 (n, 15) in the image's pixels: x, y, width, height, five landmarks, confidence."""
         return self._looks([(image, view)])[0]
 
-    def _looks(self, looks: Sequence[tuple[Image, View]]) -> list[Floats]:
-        """`look` for each pair of an image and a view."""
-        return [
-            rows
-            for start in range(0, len(looks), self._at_once)
-            for rows in self._run(looks[start : start + self._at_once])
+    def _looks(self, looks: Sequence[Look], kept: Callable[[Floats, Look], Floats] | None = None) -> list[Floats]:
+        """`look` for each pair of an image and a view, of the first look's rows only those that `kept` leaves."""
+        outputs = self._run([view.see(image) for image, view in looks])
+        found = [
+            placed(decoded(answers, self._proposed), view) for answers, (_, view) in zip(outputs, looks, strict=True)
         ]
+        if kept:
+            found = [kept(rows, look) for rows, look in zip(found, looks, strict=True)]
+        if self._proposed == self._threshold:
+            return found
+        found = [suppressed(rows)[:MOST] for rows in found]
+        fours = [
+            (image, rows, some[start : start + 4])
+            for rows, (image, _) in zip(found, looks, strict=True)
+            for some in [np.flatnonzero(rows[:, 14] < SURE)]
+            for start in range(0, len(some), 4)
+        ]
+        self._look_again(fours)
+        return [rows[rows[:, 14] >= self._threshold] for rows in found]
 
-    def _run(self, looks: Sequence[tuple[Image, View]]) -> list[Floats]:
-        blob = np.empty((len(looks), 3, CANVAS, CANVAS), np.float32)
-        for canvas, (image, view) in zip(blob, looks, strict=True):
-            canvas[:] = view.see(image)[..., ::-1].transpose(2, 0, 1)
-        outputs = self._session.run(self._names, {self._entry: blob})
-        return [
-            placed(
-                decoded(dict(zip(self._names, (output[at] for output in outputs), strict=True)), self._threshold), view
-            )
-            for at, (_, view) in enumerate(looks)
+    def _look_again(self, fours: Sequence[tuple[Image, Floats, NDArray[np.intp]]]) -> None:
+        """Make the confidence of the rows at up to four indices of each image the mean of what it was and what the
+        network says where it sees each of them alone and at one size; 0 where it finds nothing in its place. Images do
+        not share a canvas, so that an answer does not depend on who else asks.
+        """
+        laid = [[close(rows[at, :4]) for at in four] for _, rows, four in fours]
+        canvases = [
+            mosaic([view.see(image, BESIDE) for view in views])
+            for (image, _, _), views in zip(fours, laid, strict=True)
         ]
+        for (_, rows, four), views, answers in zip(fours, laid, self._run(canvases), strict=True):
+            again = decoded(answers, 0.05)
+            for place, (at, view) in enumerate(zip(four, views, strict=True)):
+                corner = np.array([place % 2, place // 2]) * BESIDE
+                box = np.concatenate([(rows[at, :2] - (view.left, view.top)) * view.scale + corner,
+                                      rows[at, 2:4] * view.scale])  # fmt: skip
+                rows[at, 14] = (rows[at, 14] + again[alike(box, again) >= SAME, 14].max(initial=0)) / 2
+
+    def _run(self, canvases: Sequence[Image]) -> list[dict[str, Floats]]:
+        """The network's outputs for each canvas, uint8 (320, 320, 3) RGB."""
+        answers = []
+        for start in range(0, len(canvases), self._at_once):
+            some = np.stack(canvases[start : start + self._at_once])
+            blob = np.ascontiguousarray(some[..., ::-1].transpose(0, 3, 1, 2), np.float32)
+            outputs = self._session.run(self._names, {self._entry: blob})
+            answers += [dict(zip(self._names, each, strict=True)) for each in zip(*outputs, strict=True)]
+        return answers
 
 
 def load(path: Path | None = None) -> FaceFinder:
@@ -143,13 +178,27 @@ def placed(rows: Floats, view: View) -> Floats:
     return rows
 
 
-def uncut(rows: Floats, view: View) -> Floats:
+def uncut(rows: Floats, look: Look) -> Floats:
     """`rows` less what the edge of a tile cuts, which a neighbour has whole, and what is so large that the look at the
     whole image should have seen it.
     """
+    view = look[1]
     low = (rows[:, :2] - (view.left, view.top)) * view.scale
     size = rows[:, 2:4] * view.scale
     return rows[((low >= 0) & (low + size <= CANVAS) & (size <= 2 * LARGE)).all(axis=1)]
+
+
+def filling(rows: Floats, look: Look) -> Floats:
+    """`rows` that fill the picture, for which one looks from further away."""
+    filled: Floats = rows[rows[:, 2:4].max(axis=1, initial=0) >= FILLING * min(look[0].shape[:2])]
+    return filled
+
+
+def alike(box: Floats, rows: Floats) -> Floats:
+    """IoU float32 (n,) of `box` (4,) and the boxes of `rows`."""
+    low, high = np.maximum(rows[:, :2], box[:2]), np.minimum(rows[:, :2] + rows[:, 2:4], box[:2] + box[2:])
+    shared = (high - low).clip(0).prod(1)
+    return np.asarray(shared / (rows[:, 2:4].prod(1) + box[2:].prod() - shared), np.float32)
 
 
 def decoded(outputs: dict[str, Floats], threshold: float) -> Floats:

@@ -5,6 +5,7 @@ A canvas is what a network takes; a view says where it lies on the image. Nothin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 CANVAS = 320  # pixels a side, what the networks were trained on
 FINE = 568  # long side of the finer look: its tiles share 72 pixels, and 16:9 needs one row of them
 FINE_STEP = FINE - CANVAS
+CLOSE = 100.0  # canvas pixels: the size at which a second look shows what the first was unsure of
+BESIDE = CANVAS // 2  # pixels a side of a second look: four share a canvas
 
 Image = NDArray[np.uint8]
 
@@ -26,23 +29,22 @@ class View:
     top: float
     scale: float
 
-    def see(self, image: Image) -> Image:
-        """uint8 (320, 320, 3) of what the view covers; black where it reaches past the image."""
-        reach = CANVAS / self.scale
+    def see(self, image: Image, canvas: int = CANVAS) -> Image:
+        """uint8 (canvas, canvas, 3) of what the view covers; black where it reaches past the image."""
+        reach = canvas / self.scale
         x0, y0 = max(0, round(self.left)), max(0, round(self.top))
         part = image[y0 : max(y0 + 1, round(self.top + reach)), x0 : max(x0 + 1, round(self.left + reach))]
-        width, height = (min(CANVAS, max(1, round(side * self.scale))) for side in (part.shape[1], part.shape[0]))
+        whole = np.zeros((canvas, canvas, 3), np.uint8)
+        if not part.size:
+            return whole
+        width, height = (min(canvas, max(1, round(side * self.scale))) for side in (part.shape[1], part.shape[0]))
         kernel = cv2.INTER_AREA if self.scale < 0.5 else cv2.INTER_LINEAR
-        seen = cv2.resize(part, (width, height), interpolation=kernel)
-        if width == height == CANVAS:
-            return np.asarray(seen, np.uint8)
-        canvas = np.zeros((CANVAS, CANVAS, 3), np.uint8)
         x, y = (
-            max(0, min(round((at - origin) * self.scale), CANVAS - side))
+            max(0, min(round((at - origin) * self.scale), canvas - side))
             for at, origin, side in ((x0, self.left, width), (y0, self.top, height))
         )
-        canvas[y : y + height, x : x + width] = seen
-        return canvas
+        whole[y : y + height, x : x + width] = cv2.resize(part, (width, height), interpolation=kernel)
+        return whole
 
 
 def centred(image: Image, side: int) -> View:
@@ -62,6 +64,21 @@ def tiles(image: Image) -> list[View]:
         for row in range(down)
         for column in range(across)
     ]
+
+
+def close(box: NDArray[np.float32]) -> View:
+    """The view of `BESIDE` pixels with `box` (4,), x, y, width, height, in its middle, of the size `CLOSE`."""
+    scale = CLOSE / max(1.0, float(np.sqrt(box[2] * box[3])))
+    left, top = box[:2] + box[2:] / 2 - BESIDE / 2 / scale
+    return View(float(left), float(top), scale)
+
+
+def mosaic(pieces: Sequence[Image]) -> Image:
+    """A canvas of up to four pieces of `BESIDE` pixels, row by row; the rest is black."""
+    canvas = np.zeros((2, BESIDE, 2, BESIDE, 3), np.uint8)
+    for at, piece in enumerate(pieces):
+        canvas[at // 2, :, at % 2] = piece
+    return canvas.reshape(CANVAS, CANVAS, 3)
 
 
 def resized(image: Image, scale: float) -> Image:

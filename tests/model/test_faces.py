@@ -172,6 +172,35 @@ def test_of_boxes_that_share_most_of_the_smaller_one_the_surest_stays():
     assert faces.suppressed(rows)[:, 14].tolist() == pytest.approx([0.9, 0.6])
 
 
+def test_a_second_look_sees_a_box_in_its_middle_at_one_size():
+    box = np.array([180, 58, 93, 118], np.float32)
+    view = views.close(box)
+    (left, top), (width, height) = (box[:2] - (view.left, view.top)) * view.scale, box[2:] * view.scale
+    assert np.sqrt(width * height) == pytest.approx(views.CLOSE)
+    assert (left + width / 2, top + height / 2) == pytest.approx((views.BESIDE / 2, views.BESIDE / 2))
+
+
+def test_four_pieces_lie_row_by_row_on_a_canvas():
+    pieces = [np.full((views.BESIDE, views.BESIDE, 3), value, np.uint8) for value in (1, 2, 3)]
+    canvas = views.mosaic(pieces)
+    assert canvas.shape == (views.CANVAS, views.CANVAS, 3)
+    corners = [canvas[at][0].tolist() for at in ((0, 0), (0, -1), (-1, 0), (-1, -1))]
+    assert corners == [1, 2, 3, 0]
+
+
+def test_a_second_look_averages_what_both_saw_and_drops_what_one_alone_did(monkeypatch):
+    """In place of the network stand the answers of two looks: two boxes at first, the second of them gone when close."""
+    monkeypatch.setattr(faces, "decoded", lambda answers, _: answers["rows"].copy())
+    finder = faces.NetworkFinder(faces.LOCATOR, 0.5, proposed=0.3)
+    first = np.array([[20, 20, 40, 40, *[0] * 10, 0.6], [200, 200, 40, 40, *[0] * 10, 0.6]], np.float32)
+    again = np.array([[30, 30, 100, 100, *[0] * 10, 0.7]], np.float32)
+    answers = iter([[{"rows": first}], [{"rows": again}]])
+    monkeypatch.setattr(finder, "_run", lambda canvases: next(answers) if canvases else [])
+    (found,) = finder.find(np.zeros((320, 320, 3), np.uint8))
+    assert found.box == (20, 20, 40, 40)
+    assert found.confidence == pytest.approx(0.65)
+
+
 def test_tiles_cover_every_pixel_and_overlap():
     image = np.zeros((900, 1600, 3), np.uint8)
     covered = np.zeros(image.shape[:2], int)
