@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from model import bands, ensembles, releases, verification
+from cli.release import release as command
+from model import bands, ensembles, fitting, releases, verification
 from model.calibration import Calibration
 from model.detector import Detector
 from model.errors import ReleaseError
 from model.releases import Preprocessing
+from model.sources import Item
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +97,32 @@ def test_an_ensemble_is_no_member(members, joined, tmp_path):
     with pytest.raises(ReleaseError, match="ensemble itself"):
         ensembles.join([members[0], joined.directory], [1, 1], tmp_path / "both", "both", "1.0.0")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_calibrating_finds_out_how_far_apart_members_usually_are(joined, tmp_path, portrait, encode):
+    shutil.copytree(joined.directory, tmp_path / "ensemble")
+    (tmp_path / "images").mkdir()
+    items = []
+    for turn in range(12):
+        picture = portrait.crop((60, 0, 400, 340)).rotate(2 * turn)
+        kind, label = ("fake", 1) if turn % 2 else ("real", 0)
+        path = tmp_path / "images" / f"{kind}-{turn}.jpg"
+        path.write_bytes(encode(picture, "JPEG", quality=90 - 4 * label * turn))
+        items.append(Item(path, path.name, "portraits", label, path.name))
+    told = []
+    release = fitting.calibrate(releases.read(tmp_path / "ensemble"), items, told.append)
+    assert sum(told) == 12
+    assert 0 < release.limits.spread < 1
+    assert release.limits.spread != joined.limits.spread
+    assert release.calibration != joined.calibration
+    assert verification.sound(verification.verify(release.directory))
+    with pytest.raises(ReleaseError, match="both classes"):
+        fitting.calibrate(release, items[::2], told.append)
+
+
+def test_people_join_releases_on_the_command_line(members, tmp_path):
+    out = tmp_path / "both"
+    words = ["ensemble", *map(str, members), "--weight", "3", "--weight", "1", "--out", str(out), "--name", "both"]
+    done = CliRunner().invoke(command, words)
+    assert done.exit_code == 0, done.output
+    assert [member.weight for member in releases.read(out).members] == [0.75, 0.25]
