@@ -72,7 +72,11 @@ def sweep(job: Job, trials: int, device: str) -> None:
 
         def judged(recipe: Recipe, number: int) -> float:
             bar.update(task, completed=number)
-            return judge(_train(desk, recipe, job.out / TRIALS / str(number), fresh=True, judge=None))
+            home = job.out / TRIALS / str(number)
+            run = _train(desk, recipe, home, fresh=True, judge=None)
+            bar.remove_task(bar.task_ids[-1])
+            (home / CHECKPOINT).unlink()
+            return judge(run)
 
         tried = sweeping.sweep(job.recipe, job.out, trials, judged)
         bar.update(task, completed=trials)
@@ -169,7 +173,7 @@ def _publish(bar: Progress, job: Job, run: Run, divided: Divided) -> None:
 
 
 def _table(tried: Sequence[sweeping.Tried]) -> Table:
-    table = Table("trial", *tried[0].keys, "AUC")
+    table = Table("trial", *(key.replace(".", "\n") for key in tried[0].keys), "AUC")
     for each in tried:
         cells = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in each.keys.values()]
         table.add_row(str(each.number), *cells, "diverged" if each.auc is None else f"{each.auc:.3f}")

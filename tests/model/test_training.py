@@ -30,6 +30,7 @@ from model.detector import Detector, Judgement
 from model.errors import DatasetError, Diverged, ReleaseError
 from model.recipes import Augmentations
 from model.training import logs, loop, objective, schedules
+from model.training.teachers import Teacher
 from model.training.validation import Validation
 from tests.model.learning import TINY, WholePicture, tiny
 
@@ -383,6 +384,23 @@ def test_a_run_begins_from_anothers_weights_and_adds_a_map(tmp_path):
         training.start(recipe.changed(network={"backbone": "test_resnet"}, loss={"map_weight": 0}))
     published = training.finished(tmp_path / "first.pt", tiny(network={"backbone": "mobilenetv2_035"}))
     assert torch.equal(published.average.heads[1].weight, first.average.heads[1].weight)
+
+
+def test_a_release_teaches_crops_of_any_size():
+    teacher = Teacher(releases.default_path(), TINY.data.margin, loop.ALONE, 1)
+    drawn = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    assert teacher(drawn).shape == (3, 2)
+    with pytest.raises(ReleaseError, match="margin"):
+        Teacher(releases.default_path(), 1.5, loop.ALONE, 1)
+
+
+def test_a_resumed_log_has_every_step_once(tmp_path):
+    run, step = training.start(TINY), training.Step(0.5, 1e-3, 64, 0.5, None)
+    for first, last in ((0, 5), (3, 6)):  # killed after step 5, the checkpoint of step 3 is taken up
+        with logs.Log(tmp_path, first) as log:
+            for run.step in range(first + 1, last + 1):
+                log.write(run, step)
+    assert [int(line["step"]) for line in logs.read(tmp_path / "log.csv")] == [1, 2, 3, 4, 5, 6]
 
 
 def test_two_steps_of_the_command_make_a_release_that_scores(images, tmp_path):
