@@ -23,7 +23,7 @@ STRIDES = (8, 16, 32)
 OVERLAP = 0.5  # of the smaller box: unlike IoU this also drops a part of a face found as a face of its own
 SMALLEST = 16.0  # pixels of the image given
 MOST = 16
-LARGE = 64.0  # canvas pixels: a face this large makes the finer look unnecessary
+LARGE = 64.0  # canvas pixels: a face this long makes the finer look unnecessary
 SURE = 0.8  # confidence that needs no second look
 SAME = 0.4  # IoU of what both looks found
 FILLING = 0.5  # of the image's shorter side: what the look from further away is there for
@@ -96,7 +96,7 @@ class NetworkFinder:
         small = [
             number
             for number, (image, rows) in enumerate(zip(reduced, found, strict=True))
-            if max(image.shape[:2]) > CANVAS and rows[:, 2].max(initial=0) * CANVAS / max(image.shape[:2]) < LARGE
+            if max(image.shape[:2]) > CANVAS and rows[:, 2:4].max(initial=0) * CANVAS / max(image.shape[:2]) < LARGE
         ]
         closer = [(number, view) for number in small for view in tiles(reduced[number])]
         looks = self._looks([(reduced[number], view) for number, view in closer], uncut)
