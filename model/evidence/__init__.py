@@ -26,12 +26,12 @@ Picture = NDArray[np.uint8]
 @dataclass(frozen=True, slots=True)
 class FaceEvidence:
     """One face: what the detector said of it; `native` uint8 (side, side, 3), the square around it at the resolution it
-    was sent in; the heatmap of that square; and sentences on the picture's quality.
+    was sent in; the heatmaps of that square; and sentences on the picture's quality.
     """
 
     face: Face
     native: Picture
-    heat: Heatmap
+    heats: tuple[Heatmap, ...]
     notes: tuple[str, ...]
 
 
@@ -61,7 +61,7 @@ def gather(detector: Detector, content: bytes) -> Evidence | Failure:
         FaceEvidence(
             face,
             crops.square(frames[cut.frame], place, margin, round(max(place[2:]) * margin)),
-            heatmaps.of_face(detector.panel, cut.crops),
+            tuple(heatmaps.of_face(detector.panel, cut.crops)),
             notes(face.quality, detector.release.limits),
         )
         for cut, face in chosen

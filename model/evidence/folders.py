@@ -73,12 +73,16 @@ class Folder:
             "score": face.face.score,
             "quality": dict(face.face.quality),
             "notes": list(face.notes),
-            "heatmap": {"kind": face.heat.kind, "strength": round(face.heat.strength, 4)},
-            "pictures": {
-                "face": self._write(f"{start}.png", face.native),
-                "overlay": self._write(f"{start}-heat.jpg", overlay(face.native, face.heat.values)),
-                "heat": self._write(f"{start}-heat.png", (face.heat.values * 255).round().astype(np.uint8)),
-            },
+            "picture": self._write(f"{start}.png", face.native),
+            "heatmaps": [
+                {
+                    "kind": heat.kind,
+                    "strength": round(heat.strength, 4),
+                    "overlay": self._write(f"{start}-{heat.kind}.jpg", overlay(face.native, heat.values)),
+                    "values": self._write(f"{start}-{heat.kind}.png", (heat.values * 255).round().astype(np.uint8)),
+                }
+                for heat in face.heats
+            ],
         }
         if self.with_context:
             entry["context"] = self._context(place, f"face-{number}", face.native)

@@ -1,14 +1,16 @@
-"""Where in a face the score comes from.
+"""Where in a face the score comes from, and where the network says that it was altered. These are two things.
 
-Networks with a map say themselves where a face was altered (the map is learnt from forgeries whose original is known).
-Of any other network it is asked: places are blurred one after the other, and where that lowers the logit of P(fake),
+The first is asked of any network: places are blurred one after the other, and where that lowers the logit of P(fake),
 something spoke for a forgery (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014,
-with soft masks as in Petsiuk et al., "RISE", BMVC 2018). It refuses to say what was done to a face.
+with soft masks as in Petsiuk et al., "RISE", BMVC 2018). It passes the deletion test (`deletion`). The second is a map
+that some networks have learnt from forgeries whose original is known. It shows the altered place well and fails that
+test: a blurred place looks altered, too, so hiding what it points at does not lower the score. It refuses to say what
+was done to a face.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -37,27 +39,13 @@ class Heatmap:
     strength: float
 
 
-def of_face(panel: Panel, face: Sequence[Crops]) -> Heatmap:
-    """The heatmap of a face, one crop a view, in the square of the view with the widest margin: the members' mean."""
-    widest = max(margin for _, margin in panel.views)
-    side = max(size for size, margin in panel.views if margin == widest)
-    found = [of_crop(seat, face[seat.view]) for seat in panel.seats]
-    placed = [
-        _placed(each.values, panel.views[seat.view][1] / widest, side)
-        for seat, each in zip(panel.seats, found, strict=True)
-    ]
-    weights = [seat.weight for seat in panel.seats]
-    kinds = {each.kind for each in found}
-    return Heatmap(
-        np.average(placed, axis=0, weights=weights).astype(np.float32),
-        kinds.pop() if len(kinds) == 1 else "mixed",
-        float(np.average([each.strength for each in found], weights=weights)),
-    )
-
-
-def of_crop(seat: Seat, crop: Crops) -> Heatmap:
-    """What one network says of uint8 (side, side, 3): its map where it has one, else what blurring tells."""
-    return from_map(seat, crop) if MAP in seat.backend.outputs else from_occlusion(seat, crop)
+def of_face(panel: Panel, face: Sequence[Crops]) -> list[Heatmap]:
+    """The heatmaps of a face, one crop a view, in the square of the view with the widest margin: by occlusion, and the
+    map where a network has one; of an ensemble the means of its members.
+    """
+    mapped = [seat for seat in panel.seats if MAP in seat.backend.outputs]
+    found = [_of_members(panel, panel.seats, face, from_occlusion)]
+    return [*found, _of_members(panel, mapped, face, from_map)] if mapped else found
 
 
 def from_map(seat: Seat, crop: Crops) -> Heatmap:
@@ -94,6 +82,23 @@ def _spots(side: int) -> Floats:
     centres = (np.arange(GRID, dtype=np.float32) + 0.5) * side / GRID
     bumps = np.exp(-0.5 * ((at - centres[:, None]) / (SPOT * side)) ** 2)
     return np.asarray(np.einsum("ay,bx->abyx", bumps, bumps).reshape(-1, side, side), np.float32)
+
+
+def _of_members(
+    panel: Panel, seats: Sequence[Seat], face: Sequence[Crops], of: Callable[[Seat, Crops], Heatmap]
+) -> Heatmap:
+    widest = max(margin for _, margin in panel.views)
+    side = max(size for size, margin in panel.views if margin == widest)
+    found = [of(seat, face[seat.view]) for seat in seats]
+    placed = [
+        _placed(each.values, panel.views[seat.view][1] / widest, side) for seat, each in zip(seats, found, strict=True)
+    ]
+    weights = [seat.weight for seat in seats]
+    return Heatmap(
+        np.average(placed, axis=0, weights=weights).astype(np.float32),
+        found[0].kind,
+        float(np.average([each.strength for each in found], weights=weights)),
+    )
 
 
 def _placed(values: Floats, share: float, side: int) -> Floats:

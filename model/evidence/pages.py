@@ -27,7 +27,6 @@ figcaption, .quiet { color: #59636e; font-size: .875rem; }
 _KINDS = {
     "map": "where the network says that something was altered",
     "occlusion": "where blurring lowers the score",
-    "mixed": "where the members say that it comes from",
 }
 _CONTEXT = {"error-level": "error level", "noise": "noise residual", "spectrum": "spectrum"}
 _READING = (
@@ -71,13 +70,12 @@ def _counted(things: Sequence[Any], word: str) -> str:
 
 
 def _face(number: int, face: Mapping[str, Any]) -> str:
-    pictures = face["pictures"]
     frame = f", frame {face['frame']}" if face["frame"] else ""
     notes = "".join(f"<li>{escape(note)}</li>" for note in face["notes"])
     return (
         f"<section><h3>Face {number}{frame}: P(fake) {face['score']:.2f}</h3>"
-        + _figure(pictures["face"], "the face as it was sent; where the picture ends, its edge is repeated")
-        + _figure(pictures["overlay"], _KINDS[face["heatmap"]["kind"]])
+        + _figure(face["picture"], "the face as it was sent; where the picture ends, its edge is repeated")
+        + "".join(_figure(heat["overlay"], _KINDS[heat["kind"]]) for heat in face["heatmaps"])
         + _context(face.get("context", {}))
         + f'<ul class="quiet">{notes}</ul></section>'
     )

@@ -54,21 +54,24 @@ def crop():
     return np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
 
 
-@pytest.mark.parametrize("backend", [Spotted(), Mapped()])
-def test_heat_lies_where_the_network_looks(tmp_path, crop, backend):
-    heat = heatmaps.of_crop(seat(tmp_path, backend), crop)
+KINDS = {"occlusion": heatmaps.from_occlusion, "map": heatmaps.from_map}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_heat_lies_where_the_network_looks(tmp_path, crop, kind):
+    heat = KINDS[kind](seat(tmp_path, Mapped()), crop)
     assert heat.values.shape == (SIDE, SIDE)
     assert 0 <= heat.values.min() <= heat.values.max() <= 1
     assert heat.values[SPOT].mean() > 3 * heat.values.mean()
-    assert heat.kind == ("map" if isinstance(backend, Mapped) else "occlusion")
+    assert heat.kind == kind
 
 
-@pytest.mark.parametrize("backend", [Spotted(), Mapped()])
-def test_true_heat_passes_the_deletion_test_and_other_heat_fails_it(tmp_path, crop, backend):
+@pytest.mark.parametrize("kind", KINDS)
+def test_true_heat_passes_the_deletion_test_and_other_heat_fails_it(tmp_path, crop, kind):
     chance = np.random.default_rng(1)
-    one = seat(tmp_path, backend)
+    one = seat(tmp_path, Mapped())
     smooth = (crop // 4 + 96).astype(np.uint8)  # a score that is not at its end
-    heat = heatmaps.of_crop(one, smooth).values
+    heat = KINDS[kind](one, smooth).values
     assert all(each.gain > 0 for each in deletion.measure(one, smooth, heat, chance))
     assert all(each.gain < 0 for each in deletion.measure(one, smooth, 1 - heat, chance)[:2])
 
@@ -97,10 +100,16 @@ def test_an_interval_holds_its_mean():
 def test_members_heat_lies_on_the_widest_square(tmp_path, crop):
     narrow, wide = seat(tmp_path, Mapped(), 1.0, 0), seat(tmp_path, Mapped(), 2.0, 1)
     panel = Panel(narrow.release, [narrow, wide], [(SIDE, 1.0), (SIDE, 2.0)])
-    heat = heatmaps.of_face(panel, (crop, crop))
+    _, heat = heatmaps.of_face(panel, (crop, crop))
     assert heat.values.shape == (SIDE, SIDE)
     assert heat.values[:16].max() <= 0.6  # beyond the narrow square only the wide one speaks
     assert heat.kind == "map"
+
+
+def test_only_a_network_with_a_map_has_one(tmp_path, crop):
+    one = seat(tmp_path, Spotted())
+    found = heatmaps.of_face(Panel(one.release, [one], [(SIDE, 1.15)]), (crop,))
+    assert [heat.kind for heat in found] == ["occlusion"]
 
 
 @pytest.mark.parametrize("name", ["error_level", "noise", "spectrum"])
@@ -186,7 +195,8 @@ def test_people_get_a_page_pictures_and_json(folder, tmp_path):
     told = json.loads((out / "evidence.json").read_text())["files"]
     assert [entry["file"].rpartition("/")[2] for entry in told] == ["a <b>&'c.png", "empty.png", "torn.jpg"]
     (face,) = told[0]["evidence"]
-    named = [*face["pictures"].values(), *face["context"].values(), *told[1]["context"].values()]
+    (heat,) = face["heatmaps"]
+    named = [face["picture"], heat["overlay"], heat["values"], *face["context"].values(), *told[1]["context"].values()]
     for name in named:
         with Image.open(out / name) as picture:
             assert min(picture.size) > 50
