@@ -127,7 +127,7 @@ class Batches(Dataset[Batch]):
             torch.tensor(classes),
             torch.from_numpy(np.stack(maps)),
             torch.tensor(known),
-            torch.from_numpy(np.stack(degraded) if step >= self._consistent else np.stack(degraded)[:0]),
+            torch.from_numpy(np.stack(degraded)) if step >= self._consistent else torch.empty((0,), dtype=torch.uint8),
         )
 
     def _pair(self, step: int, chance: np.random.Generator) -> list[Row]:

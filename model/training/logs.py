@@ -6,6 +6,7 @@ A resumed run continues its log: lines of steps after the checkpoint, which are 
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +26,8 @@ class Log:
 
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / FILE
+        if not step:
+            shutil.rmtree(folder / EVENTS, ignore_errors=True)  # of another run
         kept = read(path)[:step] if path.exists() and step else []
         self._file = path.open("w", newline="")
         self._lines = csv.writer(self._file, lineterminator="\n")
