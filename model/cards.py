@@ -96,5 +96,13 @@ def _learnt(training: Mapping[str, Any]) -> str:
         "| --- | --- | --- | --- |",
         *(f"| {name} | {row['real']} | {row['fake']} | {row['use']} |" for name, row in sources.items()),
     ]
-    recipe = ", ".join(f"{name} {value}" for name, value in training.get("recipe", {}).items())
-    return "\n".join(rows) + f"\n\nSteps taken: {training.get('steps_taken', 0)}. Recipe: {recipe}."
+    taken, recipe = training.get("steps_taken", 0), _recipe(training.get("recipe", {}))
+    return "\n".join(rows) + f"\n\nSteps taken: {taken}. Recipe:\n\n{recipe}"
+
+
+def _recipe(told: Mapping[str, Any]) -> str:
+    """A line for every section of a recipe; the first releases' recipes had none."""
+    sections = {name: keys for name, keys in told.items() if isinstance(keys, Mapping)}
+    whole = {name: value for name, value in told.items() if name not in sections}
+    said = {"run": whole, **sections}.items()
+    return "\n".join(f"- {name}: {', '.join(f'{key} {value}' for key, value in keys.items())}" for name, keys in said)
