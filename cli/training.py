@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import tomli_w
@@ -16,7 +17,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cli.bars import progress_bar
-from model import albums, batches, datasets, faces, publishing, releases, splits
+from model import albums, batches, datasets, faces, fitting, publishing, releases, splits
 from model import training as learning
 from model.albums import Album
 from model.datasets import published
@@ -46,9 +47,10 @@ def train(job: Job, device: str, fresh: bool) -> None:
     """Follow the recipe to its end, or from where it was left, and publish what comes out."""
     with devices.joined(device) as place:
         divided = _divided(job)
+        run = _begun(job.recipe, job.out, fresh, place)  # first, for what cannot be built is told before faces are cut
         with progress_bar(place.first) as bar:
             desk = Desk(job, divided, place, bar)
-            run = _train(desk, job.recipe, job.out, fresh, desk.judge() if job.recipe.schedule.validate_every else None)
+            _follow(desk, run, job.out, desk.judge() if job.recipe.schedule.validate_every else None)
             if place.first:
                 _publish(bar, job, run, divided)
             place.wait()
@@ -73,7 +75,8 @@ def sweep(job: Job, trials: int, device: str) -> None:
         def judged(recipe: Recipe, number: int) -> float:
             bar.update(task, completed=number)
             home = job.out / TRIALS / str(number)
-            run = _train(desk, recipe, home, fresh=True, judge=None)
+            run = _begun(recipe, home, fresh=True, place=place)
+            _follow(desk, run, home, judge=None)
             bar.remove_task(bar.task_ids[-1])
             (home / CHECKPOINT).unlink()
             return judge(run)
@@ -128,22 +131,24 @@ def _divided(job: Job) -> Divided:
     return {**published.divide(item for part in divided.values() for item in part), splits.UNSEEN: []}
 
 
-def _train(desk: Desk, recipe: Recipe, out: Path, fresh: bool, judge: Judge | None) -> Run:
-    place, checkpoint = desk.place, out / CHECKPOINT
+def _begun(recipe: Recipe, out: Path, fresh: bool, place: Place) -> Run:
+    """The run that lies in `out`, or a new one."""
+    checkpoint = out / CHECKPOINT
     resumed = checkpoint.exists() and not fresh
     place.wait()  # all have looked before one writes
-    run = learning.resume(checkpoint, recipe, place.device) if resumed else learning.start(recipe, place.device)
-    if not place.first:
-        learning.train(
-            run, desk.album, desk.kin, checkpoint, lambda *_: None, place=place, teacher=desk.teacher, judge=judge
-        )
-        return run
+    return learning.resume(checkpoint, recipe, place.device) if resumed else learning.start(recipe, place.device)
+
+
+def _follow(desk: Desk, run: Run, out: Path, judge: Judge | None) -> None:
+    options: dict[str, Any] = {"place": desk.place, "teacher": desk.teacher, "judge": judge}
+    if not desk.place.first:
+        learning.train(run, desk.album, desk.kin, out / CHECKPOINT, lambda *_: None, **options)
+        return
     out.mkdir(parents=True, exist_ok=True)
-    (out / RECIPE).write_text(tomli_w.dumps(recipe.model_dump(mode="json", exclude_unset=True, exclude_none=True)))
+    asked = run.recipe.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    (out / RECIPE).write_text(tomli_w.dumps(asked))
     with logs.Log(out, run.step) as log:
-        told = _told(desk.bar, run, log)
-        learning.train(run, desk.album, desk.kin, checkpoint, told, place=place, teacher=desk.teacher, judge=judge)
-    return run
+        learning.train(run, desk.album, desk.kin, out / CHECKPOINT, _told(desk.bar, run, log), **options)
 
 
 def _told(bar: Progress, run: Run, log: logs.Log) -> Callable[[Run, Step], None]:
@@ -166,8 +171,9 @@ def _publish(bar: Progress, job: Job, run: Run, divided: Divided) -> None:
     task = bar.add_task("writing the release", total=None)
     limits = releases.Limits(told.face_pixels, told.sharpness)
     release = publishing.write(out, told.version, run, divided, limits)
-    bar.update(task, total=len(divided[splits.VALIDATION]), completed=0, description="calibrating")
-    release = publishing.calibrate(release, divided[splits.VALIDATION], lambda count: bar.advance(task, count))
+    items = fitting.chosen(divided)
+    bar.update(task, total=len(items), completed=0, description="calibrating")
+    release = publishing.calibrate(release, items, lambda count: bar.advance(task, count))
     cuts = release.thresholds
     bar.console.print(f"{out}: review from {cuts.review:.3f}, fake from {cuts.fake:.3f}")
 

@@ -20,6 +20,7 @@ from model.releases import Limits, Preprocessing, Release
 from model.sources import Item
 from model.training import Run
 
+_AWAY = "held out, half of it calibrated on"
 calibrate = fitting.calibrate  # what follows `write`
 
 
@@ -33,7 +34,7 @@ def write(directory: Path, version: str, run: Run, divided: Mapping[str, Sequenc
     (directory / releases.WEIGHTS).write_bytes(save(rounded))
     network.load_state_dict(rounded)
     exporting.export(network.eval(), recipe.schedule.size, directory / releases.GRAPH)
-    releases.write_list(directory, divided[splits.TRAIN])
+    releases.write_list(directory, divided[splits.TRAIN], filter(splits.calibrates, divided[splits.UNSEEN]))
     if faces.LOCATOR.exists():
         shutil.copyfile(faces.LOCATOR, directory / releases.FACES)
     steps = Preprocessing(recipe.schedule.size, recipe.data.margin, *recipe.normalisation)
@@ -58,7 +59,9 @@ def _sources(divided: Mapping[str, Sequence[Item]]) -> dict[str, dict[str, int |
         name: {
             "real": sum(item.source == name and not item.label for item in every),
             "fake": sum(item.source == name and item.label for item in every),
-            "use": "held out" if name in away else "80 % training, 10 % validation, 10 % test, by group",
+            "use": "held out, half of it calibrated on"
+            if name in away
+            else "80 % training, 10 % validation, 10 % test, by group",
         }
         for name in names
     }

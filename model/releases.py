@@ -30,6 +30,7 @@ from model.sources import Item
 
 FORMAT = 2  # 1 knew neither heads, members nor golden sets; it is still read
 READABLE = (1, 2)
+TAUGHT, CALIBRATED = "training", "calibration"  # what a file on the training list was used for
 SHIPPED = Path(__file__).parent / "shipped"
 RECORD, WEIGHTS, GRAPH, FACES, FAMILIAR, GOLDEN, LIST, CARD = (
     "release.json", "weights.safetensors", "model.onnx", "faces.onnx", "familiar.npz", "golden.json",
@@ -185,12 +186,15 @@ def building(out: Path) -> Iterator[Path]:
         made.rename(out)
 
 
-def write_list(directory: Path, items: Iterable[Item]) -> None:
-    """The names and SHA-256 of `items`, gzipped without a time, so that the same images give the same file."""
+def write_list(directory: Path, learnt: Iterable[Item], calibrated: Iterable[Item] = ()) -> None:
+    """The names, SHA-256 and use of the images that weights were `learnt` from, and of those of held-out sources that
+    were `calibrated` on; gzipped without a time, so that the same images give the same file.
+    """
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(("file", "sha256"))
-    rows.writerows((item.name, digest(item.path)) for item in items)
+    rows.writerow(("file", "sha256", "use"))
+    for use, items in ((TAUGHT, learnt), (CALIBRATED, calibrated)):
+        rows.writerows((item.name, digest(item.path), use) for item in items)
     (directory / LIST).write_bytes(gzip.compress(table.getvalue().encode(), mtime=0))
 
 

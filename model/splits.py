@@ -36,6 +36,11 @@ def split_of(item: Item, held_out: Collection[str] = ()) -> str:
     return UNSEEN if item.source in held_out else split_at(position(item.component or item.key))
 
 
+def calibrates(item: Item) -> bool:
+    """Whether calibration may look at this image of a held-out source: half of its groups, which then are no test."""
+    return position(item.component or item.key) < 0.5
+
+
 def divide(items: Iterable[Item], held_out: Collection[str] = ()) -> dict[str, list[Item]]:
     """The items of every split, in their order."""
     divided: dict[str, list[Item]] = {name: [] for name in (TRAIN, VALIDATION, TEST, UNSEEN)}

@@ -1,7 +1,8 @@
 """Which files a release is tested on: what it has not seen, by the bytes themselves.
 
-Of sources that the release learnt from only the test split is used; other sources are used whole. It refuses to test
-on an image that the release's training list holds, under whatever name: collections hold the same bytes twice.
+Of sources that the release learnt from only the test split is used; other sources are used whole, but for what it was
+calibrated on. It refuses to test on an image that the release's training list holds, under whatever name: collections
+hold the same bytes twice.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def choose(release: Release, data: Path, protocol: str = GROUPED, sample: int | 
     DatasetError when nothing is left, and for the published protocol when the release learnt from any of its test
     files.
     """
-    learnt = {sha256 for _, sha256 in _learnt(release)}
+    learnt = {sha256 for _, sha256, _ in _learnt(release)}
     wanted = list(_thinned(_divided(release, data, protocol), sample))
     subjects = [Subject(item, split, item.sha256 or releases.digest(item.path)) for item, split in wanted]
     fresh = [subject for subject in subjects if subject.sha256 not in learnt]
@@ -98,16 +99,19 @@ def _thinned(wanted: Sequence[tuple[Item, str]], sample: int | None) -> Iterable
 def _taught(release: Release) -> set[str]:
     """The sources that the release learnt from, by its own record and by the names on its training list."""
     told = [part.training.get("sources", {}) for part in (release, *(member for member, _ in release.networks))]
-    named = {name for sources in told for name, row in sources.items() if row.get("use") != "held out"}
-    return named | {name.partition("/")[0] for name, _ in _learnt(release)}
+    named = {
+        name for sources in told for name, row in sources.items() if not str(row.get("use")).startswith("held out")
+    }
+    return named | {name.partition("/")[0] for name, _, use in _learnt(release) if use == releases.TAUGHT}
 
 
-def _learnt(release: Release) -> list[tuple[str, str]]:
-    """Name and SHA-256 of every image in the training lists of the release and of its members."""
+def _learnt(release: Release) -> list[tuple[str, str, str]]:
+    """Name, SHA-256 and use of every image in the training lists of the release and of its members."""
     found = []
     for part in (release, *(member for member, _ in release.networks)):
         path = part.file(releases.LIST)
         if path is not None:
             with gzip.open(path, "rt", newline="") as lines:
-                found += [(row["file"], row["sha256"]) for row in csv.DictReader(lines)]
+                rows = csv.DictReader(lines)
+                found += [(row["file"], row["sha256"], row.get("use") or releases.TAUGHT) for row in rows]
     return found

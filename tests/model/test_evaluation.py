@@ -95,6 +95,14 @@ def test_an_image_it_learnt_from_is_left_out_under_any_name(release, folder):
     assert [subject.item for subject in choosing.choose(release, folder)] == items[1:]
 
 
+def test_a_source_that_was_calibrated_on_stays_unseen_but_for_those_images(release, folder):
+    items = sources.read(folder)
+    releases.write_list(release.directory, [], items[:2])
+    chosen = choosing.choose(release, folder)
+    assert [subject.item for subject in chosen] == items[2:]
+    assert {subject.split for subject in chosen} == {splits.UNSEEN}
+
+
 def test_with_nothing_left_to_test_on_it_refuses(release, folder):
     items = sources.read(folder)
     releases.write_list(release.directory, [Item(item.path, "x/real/x.png", "x", 0, "x") for item in items])

@@ -93,6 +93,13 @@ def test_shares_are_about_eight_one_and_one():
     assert [round(len(divided[name]) / 500) for name in (splits.TRAIN, splits.VALIDATION, splits.TEST)] == [8, 1, 1]
 
 
+def test_calibration_takes_half_of_the_groups_and_parts_none():
+    listed = [Item(Path(), f"s/{k}", "s", 0, str(k % 2500)) for k in range(5000)]
+    taken = {item.group for item in listed if splits.calibrates(item)}
+    assert not taken & {item.group for item in listed if not splits.calibrates(item)}
+    assert 0.46 < len(taken) / 2500 < 0.54
+
+
 def test_a_source_held_out_is_in_no_other_split():
     listed = [Item(Path(), f"{s}/{k}", s, 0, str(k)) for k in range(50) for s in ("seen", "away")]
     divided = splits.divide(listed, {"away"})
