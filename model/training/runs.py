@@ -19,6 +19,7 @@ from model import networks
 from model.errors import DatasetError, ReleaseError
 from model.heads import HEADS, ONE_HEAD
 from model.recipes import Recipe
+from model.training import schedules
 
 CPU = torch.device("cpu")
 _NEW = ("map.", "local.", "heads.")  # what a run that starts from another's weights may have and those lack
@@ -75,6 +76,7 @@ def start(recipe: Recipe, device: torch.device = CPU) -> Run:
     for what cannot be built.
     """
     recipe = _settled(recipe)
+    schedules.sizes(recipe, 1)  # refuses now what the network could not follow later
     run = _built(recipe, device)
     if recipe.network.start:
         _begin(run.network, Path(recipe.network.start))
