@@ -149,11 +149,19 @@ def _progress() -> Progress:
     return Progress(*columns, console=Console(stderr=True))
 
 
+def _order(heading: str) -> tuple[bool, str, int]:
+    """Sources first, then what they were made into, sizes from the smallest, then what has no face."""
+    kind, _, least = heading.partition(": ")
+    made = kind in ("all", "afar", "scenes") or kind.startswith("free")
+    return made, heading if kind.startswith("free") else kind, int(least.split("-")[0]) if "px" in least else 0
+
+
 def _tell(figures: dict[str, dict[str, dict[str, float | int | None]]], times: dict[str, float]) -> None:
     console = Console()
     for measure in ("recall", "false_per_image", "median_iou", "median_landmark_error"):
         table = Table("", "images", "faces", *figures, title=measure.replace("_", " "))
-        for heading, counted in figures["yunet"].items():
+        for heading in sorted(figures["yunet"], key=_order):
+            counted = figures["yunet"][heading]
             values = [figures[name][heading][measure] for name in figures]
             if any(value is not None for value in values):
                 shown = ["" if value is None else f"{value:.3f}" for value in values]
