@@ -207,7 +207,7 @@ def test_a_graph_for_one_crop_is_asked_crop_by_crop_and_for_two_is_refused(tmp_p
 
 def test_our_own_graph_is_read_as_our_release_reads_it(detector, portrait, encode):
     release = releases.read()
-    peer = bare.load(release.file(releases.GRAPH), None)
+    peer = bare.load(release.file(releases.GRAPH), release.file(releases.FACES))
     answer = peer.answers([encode(portrait, "PNG")])[0].score
     crops = peer._cut(encode(portrait, "PNG"))
     assert crops.shape[1:] == (release.preprocessing.size, release.preprocessing.size, 3)
