@@ -7,7 +7,8 @@ import pytest
 from apiflask import APIFlask
 from openapi_spec_validator import validate
 
-from api import docs, schemas
+from api import docs
+from api.schemas import values
 from moderation import tables
 from tests.api.conftest import Caller
 
@@ -56,10 +57,10 @@ def test_the_upload_is_described_as_a_form_with_a_file(spec: dict[str, Any]) -> 
 
 
 def test_the_words_of_the_contract_are_the_words_of_the_ledger() -> None:
-    assert get_args(schemas.Priority) == tables.PRIORITIES
-    assert get_args(schemas.State) == tables.STATES
-    assert get_args(schemas.Band) == tables.BANDS
-    assert get_args(schemas.Event) == tables.EVENTS
+    assert get_args(values.Priority) == tables.PRIORITIES
+    assert get_args(values.State) == tables.STATES
+    assert get_args(values.Band) == tables.BANDS
+    assert get_args(values.Event) == tables.EVENTS
 
 
 def test_the_page_shows_every_call_and_loads_nothing_from_elsewhere(app: APIFlask, caller: Caller) -> None:

@@ -1,0 +1,129 @@
+"""Submissions and verdicts, as they are sent and as they are answered."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.schemas.values import Band, Context, ExternalId, Priority, State, Strict, Time, Url
+
+
+class SubmissionForm(Strict):
+    """The text fields beside `file` in POST /v1/submissions."""
+
+    external_id: ExternalId | None = Field(None, description="your own name for it; comes back everywhere")
+    priority: Priority = Field("default", description="which line it waits in")
+    context: Context = Field(default_factory=dict, description="a JSON object of at most 16 KiB that moderators see")
+    callback_url: Url | None = Field(None, description="is told of the outcome, in addition to your webhook endpoints")
+
+
+class IdempotencyHeader(BaseModel):
+    """Makes a POST safe to repeat for 24 hours."""
+
+    model_config = ConfigDict(validate_by_name=True)
+    idempotency_key: str | None = Field(
+        None,
+        alias="Idempotency-Key",
+        max_length=255,
+        pattern=r"^[!-~]+$",
+        description="the same key and request within 24 hours make one submission",
+    )
+
+
+class Wait(Strict):
+    """How long GET may hold on."""
+
+    wait: float = Field(0, ge=0, le=30, allow_inf_nan=False, description="seconds to wait for a final state")
+
+
+class SubmissionFilter(Strict):
+    """Which submissions to list."""
+
+    state: State | None = None
+    external_id: ExternalId | None = None
+    since: Time | None = Field(None, description="received at or after; RFC 3339 with an offset")
+    limit: int = Field(50, ge=1, le=100)
+    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before")
+
+
+class Links(BaseModel):
+    """Where to go on."""
+
+    self: str
+
+
+class Accepted(BaseModel):
+    """A committed submission: it will reach a final state."""
+
+    id: str
+    state: State
+    sha256: str | None = Field(description="of the file's bytes, in hexadecimal; null once erased")
+    links: Links
+
+
+class Failure(BaseModel):
+    """Why a submission could not be scored."""
+
+    slug: str
+    detail: str | None
+
+
+class Face(BaseModel):
+    """One face that was found."""
+
+    model_config = ConfigDict(extra="allow")
+    box: list[float] = Field(description="[x, y, width, height] in pixels of the upright image")
+    score: float | None = Field(None, description="calibrated P(fake) of this face, 0 to 1")
+    quality: dict[str, float] | None = Field(None, description="what makes it more or less usable, by name")
+    frame: int = Field(0, description="of an animation: the frame it was seen in")
+
+
+class JudgedMedia(BaseModel):
+    """The media that was judged."""
+
+    width: int = Field(description="of the upright image, in pixels")
+    height: int
+    format: str
+    bytes: int
+    frames: int
+    sha256: str
+
+
+class Release(BaseModel):
+    """The detector release that judged."""
+
+    name: str
+    version: str
+
+
+class Verdict(BaseModel):
+    """What one detector release said of one media."""
+
+    score: float = Field(description="calibrated P(fake), 0 to 1")
+    band: Band
+    reasons: list[str] = Field(description="never empty when the band is `inconclusive`")
+    faces: list[Face]
+    frames: list[dict[str, Any]]
+    media: JudgedMedia
+    detector: Release
+    scored_at: datetime
+    ms: float = Field(description="computing time that this media took, in milliseconds")
+
+
+class Submission(Accepted):
+    """One request to judge one piece of media."""
+
+    external_id: str | None
+    priority: Priority
+    context: dict[str, Any]
+    received_at: datetime
+    finished_at: datetime | None
+    verdict: Verdict | None = Field(description="when the state is `scored`")
+    failure: Failure | None = Field(description="when the state is `failed`")
+
+
+class SubmissionPage(BaseModel):
+    """Submissions, newest first."""
+
+    items: list[Submission]
+    next_cursor: str | None = Field(description="null on the last page")

@@ -1,0 +1,82 @@
+"""Words and values that shapes are made of, and what every text must hold to.
+
+PostgreSQL can store neither NUL nor half a surrogate pair, so text with one of them is refused, wherever it comes from.
+"""
+
+import json
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+Priority = Literal["urgent", "default", "bulk"]
+State = Literal["fetching", "waiting", "scoring", "scored", "failed", "deleted"]
+Band = Literal["clear", "review", "fake", "inconclusive"]
+Event = Literal[
+    "submission.scored", "submission.failed", "flag.opened", "flag.decided", "decision.revised", "endpoint.test"
+]
+DeliveryState = Literal["waiting", "delivered", "failed", "cancelled"]
+
+CONTEXT_BYTES = 16 * 1024
+CONTEXT_DEPTH = 32
+
+
+def _storable(text: str) -> str:
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must not contain NUL or lone surrogates")
+    return text
+
+
+def _walk(value: Any, depth: int = 1) -> None:
+    if depth > CONTEXT_DEPTH:
+        raise ValueError(f"must not be nested deeper than {CONTEXT_DEPTH} levels")
+    if isinstance(value, str):
+        _storable(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must not contain NaN or infinite numbers")
+    elif isinstance(value, list | dict):
+        for item in (*value, *value.values()) if isinstance(value, dict) else value:
+            _walk(item, depth + 1)
+
+
+def _context(sent: object) -> object:
+    """Reads the JSON object that a form field carries as text."""
+    if not isinstance(sent, str):
+        return sent
+    if len(sent.encode(errors="replace")) > CONTEXT_BYTES:
+        raise ValueError(f"must not be longer than {CONTEXT_BYTES} bytes")
+    try:
+        value = json.loads(sent)
+    except (ValueError, RecursionError):
+        raise ValueError("must be JSON") from None
+    if not isinstance(value, dict):
+        raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic turns only ValueError into a fault
+    _walk(value)
+    return value
+
+
+def _time(sent: object) -> object:
+    """Lets nothing but a written time through: pydantic would also take a number of seconds."""
+    if isinstance(sent, str) and not re.match(r"\d{4}-\d\d-\d\dT", sent):
+        raise ValueError("must be an RFC 3339 time, such as 2026-11-21T08:00:00Z")
+    return sent
+
+
+Storable = AfterValidator(_storable)
+ExternalId = Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"), Storable]
+Url = Annotated[str, Field(min_length=1, max_length=2048, json_schema_extra={"format": "uri"}), Storable]
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
+Context = Annotated[dict[str, Any], BeforeValidator(_context)]
+
+
+class Strict(BaseModel):
+    """What clients send: a field that nobody knows is a mistake, not something to ignore."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FromRow(BaseModel):
+    """Read from a table's row."""
+
+    model_config = ConfigDict(from_attributes=True)

@@ -1,0 +1,68 @@
+"""Webhook endpoints and deliveries."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from api.schemas.values import DeliveryState, Event, FromRow, Strict, Url
+
+
+class EndpointForm(Strict):
+    """A webhook endpoint to add."""
+
+    url: Url = Field(description="https, public")
+    events: list[Event] = Field(default=[], max_length=20, description="which events it wants; none means all")
+
+
+class DeliveryFilter(Strict):
+    """Which deliveries to list."""
+
+    status: DeliveryState | None = None
+    limit: int = Field(50, ge=1, le=100)
+    cursor: str | None = Field(None, pattern=r"^msg_[0-9a-z]{26}$", description="`next_cursor` of the page before")
+
+
+class Endpoint(FromRow):
+    """Where your webhooks go."""
+
+    id: str
+    url: str
+    events: list[Event] = Field(description="empty: all of them")
+    created_at: datetime
+    failing_since: datetime | None
+    disabled_at: datetime | None
+    disabled_reason: str | None
+
+
+class NewEndpoint(Endpoint):
+    """An endpoint with its signing secret, which is shown this once."""
+
+    secret: str
+
+
+class EndpointList(BaseModel):
+    """Endpoints, oldest first."""
+
+    items: list[Endpoint]
+
+
+class Delivery(FromRow):
+    """One outbound webhook message; `id` is its `webhook-id`."""
+
+    id: str
+    event: Event
+    state: DeliveryState
+    attempts: int
+    next_attempt_at: datetime
+    created_at: datetime
+    finished_at: datetime | None
+    submission_id: str | None
+    endpoint_id: str | None
+    callback_url: str | None
+
+
+class DeliveryPage(BaseModel):
+    """Deliveries, newest first."""
+
+    items: list[Delivery]
+    next_cursor: str | None = Field(description="null on the last page")
