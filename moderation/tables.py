@@ -38,6 +38,7 @@ FINAL_STATES = ("scored", "failed", "deleted")
 BANDS = ("clear", "review", "fake", "inconclusive")
 ANSWERS = ("fake", "real", "unsure")
 ROLES = ("moderator", "lead", "admin")
+SCOPES = ("submit", "read", "manage")
 EVENTS = ("submission.scored", "submission.failed", "flag.opened", "flag.decided", "decision.revised", "endpoint.test")
 
 
@@ -80,6 +81,7 @@ class ApiKey(Base):
     name: Mapped[str]
     hint: Mapped[str]
     sha256: Mapped[str] = mapped_column(unique=True)
+    scopes: Mapped[list[Any]] = mapped_column(server_default=sql("""'["submit", "read", "manage"]'::jsonb"""))
     created_at: Mapped[datetime] = _now()
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
@@ -101,13 +103,17 @@ class Person(Base):
 
 
 class Endpoint(Base):
-    """Where a platform wants its webhooks, and the secret they are signed with."""
+    """Where a platform wants its webhooks, and the secret they are signed with. After a rotation the secret before it
+    signs, too, until `previous_until`.
+    """
 
     __tablename__ = "endpoints"
     id: Mapped[str] = _id("wep")
     platform_id: Mapped[str] = mapped_column(ForeignKey("platforms.id"), index=True)
     url: Mapped[str]
     secret: Mapped[str]
+    previous_secret: Mapped[str | None]
+    previous_until: Mapped[datetime | None]
     events: Mapped[list[Any]] = mapped_column(server_default=sql("'[]'::jsonb"))  # empty: all of them
     failing_since: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
@@ -126,6 +132,9 @@ class Media(Base):
     width: Mapped[int]
     height: Mapped[int]
     frames: Mapped[int]
+    seconds: Mapped[float | None]  # of a video, as its container says
+    pdq: Mapped[str | None]  # 64 hexadecimal digits; of a clip, of its frame of highest quality
+    pdq_quality: Mapped[int | None]  # 0 to 100
     stored_at: Mapped[datetime] = _now()
     held_at: Mapped[datetime] = _now()
 
@@ -157,6 +166,7 @@ class Verdict(Base):
     reasons: Mapped[list[Any]]
     faces: Mapped[list[Any]]
     frames: Mapped[list[Any]]
+    provenance: Mapped[Json] = mapped_column(server_default=sql("'{}'::jsonb"))  # what the file says of its origin
     width: Mapped[int]  # of the upright image, which the boxes refer to
     height: Mapped[int]
     ms: Mapped[float]  # share of the batch's time that this file took
@@ -165,17 +175,25 @@ class Verdict(Base):
 
 
 class Submission(Base):
-    """One request to judge one piece of media. `lease` names the claim that may record its outcome."""
+    """One request to judge one piece of media. `lease` names the claim that may record its outcome.
+
+    `origin` says where a `fetching` one's bytes are: `{"url"}`, `{"upload_id"}`, or `{"bucket", "key", "version"}`.
+    """
 
     __tablename__ = "submissions"
     __table_args__ = (
         _one_of("state", STATES),
         CheckConstraint("num_nonnulls(platform_id, person_id) = 1", name="owner"),
-        CheckConstraint("(state = 'scoring') = (lease IS NOT NULL)", name="lease"),
+        CheckConstraint("(state = 'scoring') <= (lease IS NOT NULL)", name="leased"),
+        CheckConstraint("(lease IS NOT NULL) <= (state IN ('fetching', 'scoring'))", name="lease"),
+        CheckConstraint("(state = 'fetching') <= (origin IS NOT NULL)", name="origin"),
         CheckConstraint("(state = 'scored') <= (verdict_id IS NOT NULL)", name="verdict"),
         CheckConstraint("(state = 'failed') <= (failure_slug IS NOT NULL)", name="failure"),
         Index("ix_submissions_line", "priority", "received_at", postgresql_where=sql("state = 'waiting'")),
-        Index("ix_submissions_leases", "lease_expires_at", postgresql_where=sql("state = 'scoring'")),
+        Index("ix_submissions_fetching", "priority", "received_at", postgresql_where=sql("state = 'fetching'")),
+        Index("ix_submissions_leases", "lease_expires_at", postgresql_where=sql("lease IS NOT NULL")),
+        Index("ix_submissions_finished", "platform_id", "finished_at", postgresql_where=sql("state <> 'deleted'")),
+        Index("ix_submissions_erasing", "erase_asked_at", postgresql_where=sql("erase_asked_at IS NOT NULL")),
         Index("ix_submissions_listing", "platform_id", sql("received_at DESC"), sql("id DESC")),
         Index("ix_submissions_external", "platform_id", "external_id"),
     )
@@ -184,6 +202,8 @@ class Submission(Base):
     person_id: Mapped[str | None] = mapped_column(ForeignKey("people.id"))  # an ephemeral one, from /try
     media_sha256: Mapped[str | None] = mapped_column(ForeignKey("media.sha256"), index=True)
     verdict_id: Mapped[str | None] = mapped_column(ForeignKey("verdicts.id"), index=True)
+    source_id: Mapped[str | None] = mapped_column(ForeignKey("sources.id", ondelete="SET NULL"), index=True)
+    origin: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     external_id: Mapped[str | None]
     priority: Mapped[int] = mapped_column(default=1)  # index into PRIORITIES
     context: Mapped[Json] = mapped_column(server_default=sql("'{}'::jsonb"))
@@ -197,6 +217,7 @@ class Submission(Base):
     failure_detail: Mapped[str | None]
     received_at: Mapped[datetime] = _now()
     finished_at: Mapped[datetime | None]
+    erase_asked_at: Mapped[datetime | None]  # an erasure that began; upkeep ends what was interrupted
     media: Mapped[Media | None] = relationship()
     verdict: Mapped[Verdict | None] = relationship()
     platform: Mapped[Platform | None] = relationship()
@@ -211,6 +232,52 @@ class IdempotencyKey(Base):
     fingerprint: Mapped[str]
     submission_id: Mapped[str] = mapped_column(ForeignKey("submissions.id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
+
+
+class Upload(Base):
+    """A promise that a platform will put bytes in place before it submits them by `upload_id`."""
+
+    __tablename__ = "uploads"
+    id: Mapped[str] = _id("upl")
+    platform_id: Mapped[str] = mapped_column(ForeignKey("platforms.id"), index=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)  # as announced
+    content_type: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Source(Base):
+    """Where a platform's own system sends word of new media, and how that word is verified."""
+
+    __tablename__ = "sources"
+    id: Mapped[str] = _id("src")
+    platform_id: Mapped[str] = mapped_column(ForeignKey("platforms.id"), index=True)
+    kind: Mapped[str]  # names an adapter
+    secret: Mapped[str]
+    options: Mapped[Json] = mapped_column(server_default=sql("'{}'::jsonb"))  # what its adapter needs besides
+    created_at: Mapped[datetime] = _now()
+    disabled_at: Mapped[datetime | None]
+    last_event_at: Mapped[datetime | None]
+    platform: Mapped[Platform] = relationship()
+
+
+class SourceEvent(Base):
+    """An event that a source has told of; told again, nothing happens."""
+
+    __tablename__ = "source_events"
+    source_id: Mapped[str] = mapped_column(ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)  # SHA-256 of the adapter's deduplication key
+    received_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
+
+
+class Appeal(Base):
+    """A platform's objection to what became of a submission; moderators see it with the flag."""
+
+    __tablename__ = "appeals"
+    id: Mapped[str] = _id("apl")
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submissions.id", ondelete="CASCADE"), index=True)
+    reason: Mapped[str]
+    made_at: Mapped[datetime] = _now()
 
 
 class Flag(Base):
