@@ -1,7 +1,7 @@
 """Submissions: accepted, listed, claimed for scoring, given back, failed.
 
-Accepted means a committed row. A claim is a lease: whoever holds it may record outcomes, and nobody else. Doing
-anything here twice changes nothing.
+Accepted means a committed row, with the bytes or with the place where a worker finds them. A claim is a lease: whoever
+holds it may record outcomes, and nobody else. Doing anything here twice changes nothing.
 """
 
 import base64
@@ -10,7 +10,7 @@ import json
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from sqlalchemy import Select, and_, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
@@ -36,6 +36,7 @@ class Draft:
     priority: int = 1  # index into tables.PRIORITIES
     context: Json = field(default_factory=dict)
     callback_url: str | None = None
+    source_id: str | None = None  # the source whose event told of the media
 
 
 class Claim(NamedTuple):
@@ -59,21 +60,35 @@ def submit(session: Session, blobs: Blobs, draft: Draft, facts: Facts, file: Bin
         WorldDown: when the bytes cannot be stored; then there is no row either.
     """
     _hold(session, blobs, facts, file)
-    row = Submission(
-        platform_id=draft.platform_id,
-        person_id=draft.person_id,
-        media_sha256=facts.sha256,
-        external_id=draft.external_id,
-        priority=draft.priority,
-        context=draft.context,
-        callback_url=draft.callback_url,
-    )
-    session.add(row)
-    session.flush()
+    row = _added(session, draft, media_sha256=facts.sha256)
     current = detectors.current(session)
     known = current and verdicts.reusable(session, facts.sha256, current.name, current.version)
     if known:
         verdicts.settle(session, row, known)
+    return row
+
+
+def expect(session: Session, draft: Draft, origin: Json) -> Submission:
+    """Adds a row in state `fetching`: its bytes are still where ``origin`` says, and a worker brings them.
+
+    ``origin`` is `{"url"}`, `{"upload_id"}` or `{"bucket", "key", "version"}`. Nothing is looked up here.
+    """
+    return _added(session, draft, state="fetching", origin=origin)
+
+
+def _added(session: Session, draft: Draft, **fields: Any) -> Submission:
+    row = Submission(
+        platform_id=draft.platform_id,
+        person_id=draft.person_id,
+        source_id=draft.source_id,
+        external_id=draft.external_id,
+        priority=draft.priority,
+        context=draft.context,
+        callback_url=draft.callback_url,
+        **fields,
+    )
+    session.add(row)
+    session.flush()
     return row
 
 

@@ -40,6 +40,14 @@ def test_bytes_that_the_current_release_has_judged_are_settled_without_scoring(s
     assert submit().state == "waiting"
 
 
+def test_bytes_that_are_still_elsewhere_wait_for_whoever_fetches(session, platform):
+    draft = Draft(platform_id=platform.platform.id, external_id="post-1", priority=0)
+    row = submissions.expect(session, draft, {"url": "https://chirper.example/1.jpg"})
+    assert (row.state, row.media_sha256, row.origin) == ("fetching", None, {"url": "https://chirper.example/1.jpg"})
+    assert submissions.claim(session, limit=9, lease_seconds=60).submissions == []
+    assert submissions.page(session, platform.platform.id, state="fetching") == ([row], None)
+
+
 def test_the_line_goes_by_priority_then_age(session, submit):
     bulk, first, second, urgent = (submit(priority=p) for p in (2, 1, 1, 0))
     claim = submissions.claim(session, limit=3, lease_seconds=60)
