@@ -8,7 +8,20 @@ from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
-from api import contract, dashboard, deliveries, docs, errors, headers, health, intake, requests, uploads, waiting
+from api import (
+    contract,
+    credentials,
+    dashboard,
+    deliveries,
+    docs,
+    errors,
+    headers,
+    health,
+    intake,
+    requests,
+    uploads,
+    waiting,
+)
 from api import webhook_endpoints as endpoints
 from api.collaborators import EXTENSION, Collaborators
 from moderation import blobs as storage
@@ -43,7 +56,7 @@ def create(
         blobs=blobs or storage.connect(settings.media),
         queue=queue or orders.application(settings.redis_url),
     )
-    for room in (requests, headers, errors):
+    for room in (requests, headers, errors, credentials):
         room.register(app)
     for view in (intake, endpoints, deliveries, health, docs):
         app.register_blueprint(view.blueprint)

@@ -5,11 +5,12 @@ That is the multipart body (read by `api.uploads`, not by APIFlask), the API key
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from apiflask import APIBlueprint, APIFlask
 
-from api import errors, schemas
+from api import credentials, errors, schemas
 
 Spec = dict[str, Any]
 
@@ -24,7 +25,7 @@ DESCRIPTION = (
     "told by a signed webhook. A score is a calibrated probability that the media is fake, from 0 to 1."
 )
 FORMATS = "JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF or BMP"
-EVERYWHERE = ("bad-credentials", "internal-error", "world-down")
+EVERYWHERE = ("bad-credentials", "scope-missing", "too-many-requests", "internal-error", "world-down")
 ID = {"type": "string", "pattern": "^[a-z]+_[0-9a-z]{26}$"}
 BY_OPERATION = {
     ("/v1/submissions", "post"): (
@@ -49,14 +50,24 @@ def register(app: APIFlask) -> None:
     app.config.update(
         AUTO_404_RESPONSE=False, AUTO_VALIDATION_ERROR_RESPONSE=False, AUTO_SERVERS=False, AUTO_OPERATION_ID=True
     )
-    app.spec_processor(complete)
+    app.spec_processor(lambda spec: complete(spec, _scopes(app)))
     for blueprint in app.blueprints.values():
         if not isinstance(blueprint, APIBlueprint):  # APIFlask asks every blueprint with hooks if it takes part
             vars(blueprint).setdefault("enable_openapi", False)
 
 
-def complete(spec: Spec | str) -> Spec:
-    """Returns ``spec`` with the multipart body, the security and the problems of every call under /v1."""
+def _scopes(app: APIFlask) -> dict[tuple[str, str], str]:
+    """Returns the scope that each call under /v1 needs of its key, by path and method as OpenAPI spells them."""
+    return {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower()): scope
+        for rule in app.url_map.iter_rules()
+        if (scope := credentials.scope_of(app, rule.endpoint))
+        for method in rule.methods or ()
+    }
+
+
+def complete(spec: Spec | str, scopes: Mapping[tuple[str, str], str]) -> Spec:
+    """Returns ``spec`` with the multipart body, and the key and the problems of every call that ``scopes`` names."""
     assert isinstance(spec, dict)  # a str only where YAML is asked for
     spec = _short_names(spec)
     spec["tags"] = TAGS
@@ -66,8 +77,8 @@ def complete(spec: Spec | str) -> Spec:
             for parameter in operation["parameters"]:
                 parameter["schema"] = ID if parameter["in"] == "path" else _present(parameter["schema"])
             operation.get("requestBody", {})["required"] = True
-            if path.startswith("/v1/"):
-                operation["security"] = [{"ApiKey": []}]
+            if (path, method) in scopes:
+                operation["security"] = [{"ApiKey": [scopes[path, method]]}]
                 _add_problems(path, method, operation)
     spec["paths"]["/v1/submissions"]["post"]["requestBody"] = _multipart()
     return spec

@@ -9,10 +9,10 @@ from api.collaborators import collaborators
 from moderation import deliveries
 
 blueprint = APIBlueprint("deliveries", __name__, url_prefix="/v1/deliveries", tag="Webhooks")
-blueprint.before_request(credentials.require)
 
 
 @blueprint.get("")
+@credentials.require("read")
 @blueprint.input(schemas.DeliveryFilter, location="query")
 @blueprint.output(schemas.DeliveryPage)
 def listing(query_data: schemas.DeliveryFilter) -> dict[str, Any]:

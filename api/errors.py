@@ -46,6 +46,12 @@ CATALOGUE = {
             "The credentials are not valid",
             "Send `Authorization: Bearer <api key>` with a key that is neither revoked nor expired.",
         ),
+        Problem(
+            "scope-missing",
+            403,
+            "The API key may not do that",
+            "`detail` names the scope it lacks. Use another key, or have one made: `unmask key create --scope …`.",
+        ),
         Problem("forbidden", 403, "That is not yours to do", "Ask whoever runs this installation."),
         Problem(
             "not-found",

@@ -23,10 +23,10 @@ from moderation.tables import PRIORITIES, Submission
 Headers = dict[str, str]
 
 blueprint = APIBlueprint("submissions", __name__, url_prefix="/v1/submissions", tag="Submissions")
-blueprint.before_request(credentials.require)
 
 
 @blueprint.post("")
+@credentials.require("submit")
 @blueprint.input(schemas.IdempotencyHeader, location="headers")
 @blueprint.output(schemas.Accepted, status_code=202, description="Accepted: a committed row")
 def accept(headers_data: schemas.IdempotencyHeader) -> tuple[dict[str, Any], int, Headers]:
@@ -100,6 +100,7 @@ def _announce(at: Collaborators, row: Submission) -> None:
 
 
 @blueprint.get("/<id:submission_id>")
+@credentials.require("read")
 @blueprint.input(schemas.Wait, location="query")
 @blueprint.output(schemas.Submission)
 def show(submission_id: str, query_data: schemas.Wait) -> dict[str, Any]:
@@ -118,6 +119,7 @@ def show(submission_id: str, query_data: schemas.Wait) -> dict[str, Any]:
 
 
 @blueprint.get("")
+@credentials.require("read")
 @blueprint.input(schemas.SubmissionFilter, location="query")
 @blueprint.output(schemas.SubmissionPage)
 def listing(query_data: schemas.SubmissionFilter) -> dict[str, Any]:
@@ -134,6 +136,7 @@ def listing(query_data: schemas.SubmissionFilter) -> dict[str, Any]:
 
 
 @blueprint.delete("/<id:submission_id>")
+@credentials.require("manage")
 @blueprint.output({}, status_code=204, description="Erased")
 def erase(submission_id: str) -> str:
     """Erase a submission

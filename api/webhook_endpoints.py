@@ -9,10 +9,10 @@ from api.collaborators import collaborators
 from moderation import endpoints
 
 blueprint = APIBlueprint("webhook_endpoints", __name__, url_prefix="/v1/webhook-endpoints", tag="Webhooks")
-blueprint.before_request(credentials.require)
 
 
 @blueprint.get("")
+@credentials.require("read")
 @blueprint.output(schemas.EndpointList)
 def listing() -> dict[str, Any]:
     """List webhook endpoints
@@ -24,6 +24,7 @@ def listing() -> dict[str, Any]:
 
 
 @blueprint.post("")
+@credentials.require("manage")
 @blueprint.input(schemas.EndpointForm, location="json")
 @blueprint.output(schemas.NewEndpoint, status_code=201, description="Added")
 def add(json_data: schemas.EndpointForm) -> tuple[Any, int]:
@@ -44,6 +45,7 @@ def add(json_data: schemas.EndpointForm) -> tuple[Any, int]:
 
 
 @blueprint.delete("/<id:endpoint_id>")
+@credentials.require("manage")
 @blueprint.output({}, status_code=204, description="Removed")
 def remove(endpoint_id: str) -> str:
     """Remove a webhook endpoint

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from cli import home
 from moderation import database, endpoints, people, platforms
 from moderation.settings import Settings
-from moderation.tables import ROLES
+from moderation.tables import ROLES, SCOPES
 
 Row = dict[str, Any]
 
@@ -76,15 +76,25 @@ def key() -> None:
 @key.command("create")
 @of_platform
 @click.option("--name", default="issued by hand", show_default=True, help="What it is for.")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="May be repeated; by default all.")
 @click.option("--expires", type=click.DateTime(), help="When it ends (UTC); never by default.")
 @as_json
-def create_key(platform_id: str, name: str, expires: datetime | None, in_json: bool) -> None:
-    """Add an API key to a platform, shown this once."""
-    from datetime import UTC
+def create_key(platform_id: str, name: str, scopes: tuple[str, ...], expires: datetime | None, in_json: bool) -> None:
+    """Add an API key to a platform, shown this once.
 
+    A key may `submit` media, `read` submissions and deliveries, or `manage`: erase, appeal, change endpoints, replay.
+    """
     with opened() as session:
-        made = platforms.issue_key(session, platform_id, name, expires and expires.replace(tzinfo=UTC))
-        row = {"id": made.key.id, "platform": made.key.platform_id, "name": name, "api_key": made.api_key}
+        until = expires and expires.replace(tzinfo=UTC)
+        made = platforms.issue_key(session, platform_id, name, until, scopes or SCOPES)
+        row = {
+            "id": made.key.id,
+            "platform": made.key.platform_id,
+            "name": name,
+            "scopes": made.key.scopes,
+            "expires_at": made.key.expires_at,
+            "api_key": made.api_key,
+        }
     _show(row, in_json)
 
 
@@ -101,6 +111,7 @@ def list_keys(platform_id: str | None, in_json: bool) -> None:
                 "platform": row.platform_id,
                 "name": row.name,
                 "hint": row.hint,
+                "scopes": row.scopes,
                 "last_used_at": row.last_used_at,
                 "expires_at": row.expires_at,
                 "revoked_at": row.revoked_at,

@@ -91,6 +91,15 @@ class BadCredentials(UnmaskError):
     slug = "bad-credentials"
 
 
+class ScopeMissing(UnmaskError):
+    """The API key may not do this."""
+
+    slug = "scope-missing"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"the API key lacks the scope {scope}")
+
+
 class ForbiddenAddress(Refused):
     """The address resolves to a network that Unmask does not send to."""
 

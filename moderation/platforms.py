@@ -5,6 +5,7 @@ A fast hash is enough: a key is 32 random bytes, not a word somebody chose, so t
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from moderation import audit, signatures
 from moderation.errors import BadCredentials, NameTaken, NotFound, Refused
-from moderation.tables import ApiKey, Platform
+from moderation.tables import SCOPES, ApiKey, Platform
 
 _PREFIX = "umk_"
 _TOUCH = timedelta(minutes=1)  # last_used_at is written at most this often, not on every request
@@ -57,18 +58,36 @@ def create(session: Session, name: str) -> NewPlatform:
     return NewPlatform(platform, issue_key(session, platform.id, "first").api_key)
 
 
-def issue_key(session: Session, platform_id: str, name: str, expires_at: datetime | None = None) -> NewKey:
-    """Adds an API key to a platform.
+def issue_key(
+    session: Session,
+    platform_id: str,
+    name: str,
+    expires_at: datetime | None = None,
+    scopes: Collection[str] = SCOPES,
+) -> NewKey:
+    """Adds an API key to a platform; by default it may do everything.
 
     Raises:
         NotFound: when there is no such platform.
+        Refused: when a scope is unknown, or there is none.
     """
+    if not scopes or set(scopes) - set(SCOPES):
+        raise Refused(f"a key has one or more of the scopes {', '.join(SCOPES)}")
     platform = get(session, platform_id)
     api_key = _PREFIX + secrets.token_urlsafe(32)
-    key = ApiKey(platform_id=platform.id, name=name, hint=api_key[:8], sha256=_digest(api_key), expires_at=expires_at)
+    key = ApiKey(
+        platform_id=platform.id,
+        name=name,
+        hint=api_key[:8],
+        sha256=_digest(api_key),
+        scopes=[scope for scope in SCOPES if scope in scopes],
+        expires_at=expires_at,
+    )
     session.add(key)
     session.flush()
-    audit.write(session, "system", "key.issued", key.id, new={"platform": platform.id, "name": name})
+    audit.write(
+        session, "system", "key.issued", key.id, new={"platform": platform.id, "name": name, "scopes": key.scopes}
+    )
     return NewKey(key, api_key)
 
 
@@ -93,19 +112,25 @@ def keys(session: Session, platform_id: str | None = None) -> list[ApiKey]:
     return list(session.scalars(query if platform_id is None else query.where(ApiKey.platform_id == platform_id)))
 
 
-def authenticate(session: Session, bearer: str) -> Platform:
-    """Returns the platform that a key speaks for.
+def authenticate(session: Session, bearer: str) -> ApiKey:
+    """Returns the key that was sent, and notes when it was used; what it may do is the caller's to ask.
 
     Raises:
         BadCredentials: for a key that is unknown, expired or revoked; the message does not say which.
     """
     alive = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
-    key = session.scalar(select(ApiKey).where(ApiKey.sha256 == _digest(bearer), ApiKey.revoked_at.is_(None), alive))
-    if key is None:
+    is_stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _TOUCH)
+    query = select(ApiKey, is_stale).where(ApiKey.sha256 == _digest(bearer), ApiKey.revoked_at.is_(None), alive)
+    found = session.execute(query).one_or_none()
+    if found is None:
         raise BadCredentials("the API key is unknown, expired or revoked")
-    stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _TOUCH)
-    session.execute(update(ApiKey).where(ApiKey.id == key.id, stale).values(last_used_at=func.now()))
-    return key.platform
+    key, stale = found
+    if stale:
+        session.execute(
+            update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=func.now()),
+            execution_options={"synchronize_session": False},
+        )
+    return key
 
 
 def get(session: Session, id_or_name: str) -> Platform:

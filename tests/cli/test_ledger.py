@@ -47,7 +47,7 @@ def test_a_platform_is_created_with_a_key_that_works(run: Run, Session: sessionm
     (made,) = run("platform", "create", "Chirper")
     assert set(made) == {"id", "name", "api_key", "callback_secret"}
     with Session.begin() as session:
-        assert platforms.authenticate(session, made["api_key"]).id == made["id"]
+        assert platforms.authenticate(session, made["api_key"]).platform_id == made["id"]
     (listed,) = run("platform", "list")
     assert listed["id"] == made["id"]
     assert made["api_key"] not in json.dumps(listed)
