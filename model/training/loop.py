@@ -7,6 +7,7 @@ the recipe has patience, and to go on once the loss is no number.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -85,7 +86,7 @@ def _loaded(batches: Batches, run: Run, place: Place) -> DataLoader[Batch]:
     """The batches of the steps that are left, made ahead by other processes."""
     done = run.out_of_patience or schedules.progress(run.recipe, run.step, len(batches), run.seconds) >= 1
     rest = range(len(batches) if done else run.step, len(batches))
-    workers = run.recipe.workers if rest else 0
+    workers = min(run.recipe.workers, len(os.sched_getaffinity(0))) if rest else 0  # more would only take turns
     return DataLoader(
         Subset(batches, rest), batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None,
         pin_memory=place.device.type == "cuda",
