@@ -59,12 +59,9 @@ def submit(session: Session, blobs: Blobs, draft: Draft, facts: Facts, file: Bin
     Raises:
         WorldDown: when the bytes cannot be stored; then there is no row either.
     """
-    _hold(session, blobs, facts, file)
+    hold(session, blobs, facts, file)
     row = _added(session, draft, media_sha256=facts.sha256)
-    current = detectors.current(session)
-    known = current and verdicts.reusable(session, facts.sha256, current.name, current.version)
-    if known:
-        verdicts.settle(session, row, known)
+    settle_known(session, row)
     return row
 
 
@@ -92,7 +89,16 @@ def _added(session: Session, draft: Draft, **fields: Any) -> Submission:
     return row
 
 
-def _hold(session: Session, blobs: Blobs, facts: Facts, file: BinaryIO) -> None:
+def settle_known(session: Session, row: Submission) -> bool:
+    """Settles a submission at once if the current detector has judged its bytes before; returns whether it has."""
+    current = detectors.current(session)
+    known = current and verdicts.reusable(session, row.media_sha256 or "", current.name, current.version)
+    if known:
+        verdicts.settle(session, row, known)
+    return known is not None
+
+
+def hold(session: Session, blobs: Blobs, facts: Facts, file: BinaryIO) -> None:
     """Makes sure that media row and blob exist, and locks the row until commit.
 
     The upload happens before the lock; the look afterwards closes the gap in which an erasure may have removed what
@@ -220,12 +226,15 @@ def _line() -> Select[Submission]:
 
 
 def renew(session: Session, lease: str, lease_seconds: float) -> int:
-    """Extends a lease from now; returns how many submissions it still holds."""
+    """Extends a lease from now; returns how many submissions were extended.
+
+    Those that are being finished this moment are locked, and passed over: waiting for one would let the others expire,
+    and nobody can take back what is locked.
+    """
+    held = select(Submission.id).where(Submission.lease == lease).with_for_update(skip_locked=True)
     expires = func.clock_timestamp() + timedelta(seconds=lease_seconds)
-    held = session.execute(
-        update(Submission).where(Submission.lease == lease).values(lease_expires_at=expires).returning(Submission.id)
-    )
-    return len(held.all())
+    extended = update(Submission).where(Submission.id.in_(session.scalars(held).all()))
+    return len(session.execute(extended.values(lease_expires_at=expires).returning(Submission.id)).all())
 
 
 def put_back(session: Session, lease: str, delay_seconds: float) -> int:
@@ -250,11 +259,12 @@ def fail(session: Session, lease: str, submission_id: str, slug: str, detail: st
     row = verdicts.held(session, lease, submission_id)
     if row is None:
         return False
-    _end(session, row, slug, detail)
+    end(session, row, slug, detail)
     return True
 
 
-def _end(session: Session, row: Submission, slug: str, detail: str) -> None:
+def end(session: Session, row: Submission, slug: str, detail: str) -> None:
+    """Ends a submission that the caller holds with a reason, and tells its platform."""
     row.state, row.failure_slug, row.failure_detail = "failed", slug, detail
     row.lease = row.lease_expires_at = None
     row.finished_at = session.scalar(select(func.clock_timestamp()))
@@ -277,7 +287,7 @@ def take_back(session: Session, *, max_attempts: int, limit: int = 500) -> Taken
     failed = 0
     for row in rows:
         if row.attempts >= max_attempts:
-            _end(session, row, OUT_OF_ATTEMPTS, f"scoring was tried {row.attempts} times and never finished")
+            end(session, row, OUT_OF_ATTEMPTS, f"scoring was tried {row.attempts} times and never finished")
             failed += 1
         else:
             row.state, row.lease, row.lease_expires_at = "waiting", None, None
