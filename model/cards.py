@@ -17,8 +17,9 @@ from model.releases import Release
 
 _READING = """\
 *test* is the tenth of groups of each source that neither weights nor thresholds have seen; *unseen* are sources kept
-out of training altogether. One set of cuts for all; brackets hold 95 % intervals over whole groups. Files that the
-detector calls inconclusive are counted in the last column and measured nowhere."""
+out of training altogether, where the table above says so without the half that was calibrated on. One set of cuts for
+all; brackets hold 95 % intervals over whole groups. Files that the detector calls inconclusive are counted in the last
+column and measured nowhere."""
 
 _LIMITS = """\
 - A score is a reason to look, never a proof: people decide what the detector cannot.

@@ -1,8 +1,8 @@
 """Which files a release is tested on: what it has not seen, by the bytes themselves.
 
 Of sources that the release learnt from only the test split is used; other sources are used whole, but for what it was
-calibrated on. It refuses to test on an image that the release's training list holds, under whatever name: collections
-hold the same bytes twice.
+calibrated on. It refuses to test on an image that the release's training list holds, under whatever name (collections
+hold the same bytes twice), or on what a built dataset knows as a near-duplicate of one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def choose(release: Release, data: Path, protocol: str = GROUPED, sample: int | 
     learnt = {sha256 for _, sha256, _ in _learnt(release)}
     wanted = list(_thinned(_divided(release, data, protocol), sample))
     subjects = [Subject(item, split, item.sha256 or releases.digest(item.path)) for item, split in wanted]
-    fresh = [subject for subject in subjects if subject.sha256 not in learnt]
+    touched = {subject.item.component for subject in subjects if subject.sha256 in learnt} - {""}
+    fresh = [each for each in subjects if each.sha256 not in learnt and each.item.component not in touched]
     if protocol == PUBLISHED and len(fresh) < len(subjects):
         raise DatasetError(
             f"{release.directory} learnt from {len(subjects) - len(fresh)} of the published test files: this protocol "

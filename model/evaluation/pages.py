@@ -21,7 +21,8 @@ _PICTURES = {
 }  # fmt: skip
 _READING = """\
 *test* is the part of each source that neither weights nor thresholds have seen, divided by group; *unseen* are sources
-kept out of training altogether. One set of cuts for all. Brackets hold 95 % intervals: of rates of real-only sources
+kept out of training altogether, without the half that a release may have been calibrated on (its card says so). One set
+of cuts for all. Brackets hold 95 % intervals: of rates of real-only sources
 the exact binomial one, of everything else by drawing whole groups with replacement (1,000 draws; none where all draws
 agree, as on a few files that are all right). Of files without a conclusive score only the number and the reasons are
 told. ECE is over 15 bins of equal mass. AP at 1 % is what average precision would be if one file in a hundred were

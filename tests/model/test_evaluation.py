@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model import calibration, cards, releases, sources, splits
-from model.datasets import published
+from model import calibration, cards, datasets, releases, sources, splits
+from model.datasets import building, published
 from model.errors import DatasetError
 from model.evaluation import choosing, collection, gallery, pages, pictures, reporting, scoring, sets, words
 from model.evaluation.answers import Answer, Memory
 from model.evaluation.scoring import Trial
 from model.sources import Item
+from tests.model import pictures as made
 
 CUTS = {"even": 0.5, "review": 0.66, "fake": 0.95}
 
@@ -101,6 +102,18 @@ def test_a_source_that_was_calibrated_on_stays_unseen_but_for_those_images(relea
     chosen = choosing.choose(release, folder)
     assert [subject.item for subject in chosen] == items[2:]
     assert {subject.split for subject in chosen} == {splits.UNSEEN}
+
+
+def test_a_near_duplicate_of_what_was_calibrated_on_is_no_test(release, tmp_path):
+    made.source(tmp_path / "data" / "away", 6, 0)
+    made.put(tmp_path / "data" / "away" / "real" / "again.jpg", made.pattern(0), quality=60)
+    building.build([tmp_path / "data"], tmp_path / "built", building.Options(), lambda _done, _total: None)
+    items = datasets.opened(tmp_path / "built", {"away"})[splits.UNSEEN]
+    (again,) = [item for item in items if item.name == "away/real/again.jpg"]
+    (twin,) = [item for item in items if item.component == again.component and item is not again]
+    releases.write_list(release.directory, [], [twin])
+    chosen = {subject.item.name for subject in choosing.choose(release, tmp_path / "built")}
+    assert chosen == {item.name for item in items} - {again.name, twin.name}
 
 
 def test_with_nothing_left_to_test_on_it_refuses(release, folder):
