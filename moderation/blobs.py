@@ -1,7 +1,8 @@
-"""Blobs: media, previews and thumbnails as bytes under a key, in a directory or in S3.
+"""Blobs: media, previews, thumbnails and uploads as bytes under a key, in a directory or in S3.
 
-Writing is atomic and doing it twice changes nothing. Keys are made here from SHA-256 digests only; nothing that a
-client sent (a file name, an id) ever becomes part of a path.
+Writing is atomic. Under a digest it is done once, and again changes nothing; an upload is replaced, as S3 does with
+what is put to a presigned address twice. Keys are made here from SHA-256 digests and ids of our own making; nothing
+that a client sent (a file name, an external id) ever becomes part of a path.
 """
 
 import contextlib
@@ -10,12 +11,12 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
-from moderation.errors import BadSettings, NotFound, WorldDown
+from moderation.errors import BadSettings, NotFound, TooLarge, WorldDown
 
-_KEY = re.compile(r"(media|previews|thumbnails)/[0-9a-f]{64}")
+_KEY = re.compile(r"(media|previews|thumbnails)/[0-9a-f]{64}|uploads/upl_[0-9a-z]{26}")
 _COPY = 1 << 20
 
 
@@ -34,6 +35,18 @@ def thumbnail_key(sha256: str) -> str:
     return f"thumbnails/{sha256}"
 
 
+def upload_key(upload_id: str) -> str:
+    """Returns the key of what a platform puts in place before it submits it."""
+    return f"uploads/{upload_id}"
+
+
+class Invitation(NamedTuple):
+    """An address that takes one PUT of announced bytes, without further credentials, if it carries these headers."""
+
+    url: str
+    headers: dict[str, str]
+
+
 class Blobs(Protocol):
     """Where bytes live. Every method raises `WorldDown` when the place does not answer."""
 
@@ -42,6 +55,17 @@ class Blobs(Protocol):
 
     def read(self, key: str) -> bytes:
         """Returns the bytes; raises `NotFound` where there are none."""
+
+    def copy(self, key: str, into: BinaryIO, most: int) -> int:
+        """Writes the bytes to ``into`` in pieces and returns how many there are.
+
+        Raises:
+            NotFound: where there are none.
+            TooLarge: when there are more than ``most``; nothing beyond them was written.
+        """
+
+    def invite(self, key: str, size: int, content_type: str, seconds: int) -> Invitation | None:
+        """Returns an address in this place that takes ``size`` bytes for ``key``, or None: the API must take them."""
 
     def exists(self, key: str) -> bool:
         """Says whether there is anything under ``key``."""
@@ -56,8 +80,10 @@ class Blobs(Protocol):
         """Makes the place where it is not there yet."""
 
 
-def connect(url: str) -> Blobs:
+def connect(url: str, *, upload_endpoint: str | None = None) -> Blobs:
     """Returns the store that ``url`` names: `file:///directory` or `s3://bucket/prefix`.
+
+    Presigned addresses name ``upload_endpoint`` where platforms reach the bucket under another name than we do.
 
     Raises:
         BadSettings: for any other URL.
@@ -66,7 +92,7 @@ def connect(url: str) -> Blobs:
     if parts.scheme == "file" and parts.path:
         return Directory(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
-        return Bucket(parts.netloc, parts.path.strip("/"))
+        return Bucket(parts.netloc, parts.path.strip("/"), upload_endpoint)
     raise BadSettings("UNMASK_MEDIA must be file:///directory or s3://bucket/prefix")
 
 
@@ -83,13 +109,14 @@ class Directory:
         self.root = root
 
     def _path(self, key: str) -> Path:
-        kind, digest = _checked(key).split("/")
-        return self.root / kind / digest[:2] / digest[2:4] / digest
+        kind, name = _checked(key).split("/")
+        spread = name[-4:] if kind == "uploads" else name[:4]  # an id begins with its time: its end is what differs
+        return self.root / kind / spread[:2] / spread[2:] / name
 
     def put(self, key: str, file: BinaryIO) -> None:
         path = self._path(key)
         with _disk():
-            if path.exists():
+            if path.exists() and not key.startswith("uploads/"):
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             file.seek(0)
@@ -112,6 +139,18 @@ class Directory:
             except FileNotFoundError:
                 raise NotFound("there is no such blob") from None
 
+    def copy(self, key: str, into: BinaryIO, most: int) -> int:
+        with _disk():
+            try:
+                file = self._path(key).open("rb")
+            except FileNotFoundError:
+                raise NotFound("there is no such blob") from None
+            with file:
+                return _copy(file, into, most)
+
+    def invite(self, key: str, size: int, content_type: str, seconds: int) -> None:  # noqa: ARG002 - no address of its own
+        return None
+
     def exists(self, key: str) -> bool:
         with _disk():
             return self._path(key).exists()
@@ -129,6 +168,16 @@ class Directory:
             self.root.mkdir(parents=True, exist_ok=True)
 
 
+def _copy(file: Any, into: BinaryIO, most: int) -> int:
+    copied = 0
+    while chunk := file.read(_COPY):
+        copied += len(chunk)
+        if copied > most:
+            raise TooLarge(f"the file has more than {most} bytes")
+        into.write(chunk)
+    return copied
+
+
 def _sync(directory: Path) -> None:
     """Makes a rename durable: a committed row must not outlive its bytes through a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)
@@ -141,21 +190,28 @@ def _sync(directory: Path) -> None:
 class Bucket:
     """Blobs in S3 or anything that speaks its protocol; the usual AWS variables configure the client."""
 
-    def __init__(self, bucket: str, prefix: str) -> None:
+    def __init__(self, bucket: str, prefix: str, upload_endpoint: str | None = None) -> None:
         import boto3  # here, so that a directory store does not pay half a second of imports
         from botocore.config import Config
 
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""
-        self.client: Any = boto3.client(
-            "s3", config=Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 3})
+        config = Config(
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"mode": "standard", "max_attempts": 3},
+            signature_version="s3v4",  # the one that binds a presigned address to a length
+        )
+        self.client: Any = boto3.client("s3", config=config)
+        self.signer: Any = (
+            boto3.client("s3", config=config, endpoint_url=upload_endpoint) if upload_endpoint else self.client
         )
 
     def _where(self, key: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self.prefix + _checked(key)}
 
     def put(self, key: str, file: BinaryIO) -> None:
-        if self.exists(key):
+        if not key.startswith("uploads/") and self.exists(key):
             return
         file.seek(0)
         with _bucket(), contextlib.closing(_Unclosed(file)) as body:
@@ -165,6 +221,16 @@ class Bucket:
         with _bucket():
             body: bytes = self.client.get_object(**self._where(key))["Body"].read()
             return body
+
+    def copy(self, key: str, into: BinaryIO, most: int) -> int:
+        with _bucket(), contextlib.closing(self.client.get_object(**self._where(key))["Body"]) as body:
+            return _copy(body, into, most)
+
+    def invite(self, key: str, size: int, content_type: str, seconds: int) -> Invitation:
+        bound = {**self._where(key), "ContentLength": size, "ContentType": content_type}
+        with _bucket():
+            url = self.signer.generate_presigned_url("put_object", Params=bound, ExpiresIn=seconds)
+        return Invitation(url, {"Content-Type": content_type, "Content-Length": str(size)})
 
     def exists(self, key: str) -> bool:
         try:
