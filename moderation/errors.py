@@ -106,6 +106,10 @@ class ForbiddenAddress(Refused):
     slug = "forbidden-address"
 
 
+class Unresolved(ForbiddenAddress):
+    """The host has no address, or its name server did not answer in time."""
+
+
 class BadSettings(UnmaskError):
     """The configuration is incomplete or contradicts itself."""
 
