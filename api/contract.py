@@ -1,6 +1,6 @@
 """The contract, /openapi.json: what APIFlask reads off the views, completed with what it cannot see.
 
-That is the multipart body (read by `api.uploads`, not by APIFlask), the API key, and the problems each call may answer.
+That is the multipart body (read by `api.multipart`, not by APIFlask), the API key, and the problems each call may answer.
 """
 
 import json
@@ -39,6 +39,10 @@ BY_OPERATION = {
         "idempotency-key-reused",
     ),
     ("/v1/webhook-endpoints", "post"): ("too-large", "unsupported-media-type", "forbidden-address"),
+    ("/v1/webhook-endpoints/{endpoint_id}", "patch"): ("too-large", "unsupported-media-type", "forbidden-address"),
+    ("/v1/webhook-endpoints/{endpoint_id}/test", "post"): ("too-large", "endpoint-disabled"),
+    ("/v1/webhook-endpoints/{endpoint_id}/rotate", "post"): ("too-large", "unsupported-media-type"),
+    ("/v1/deliveries/{delivery_id}/replay", "post"): ("too-large", "still-waiting", "endpoint-disabled"),
 }
 
 
@@ -111,9 +115,9 @@ def _multipart() -> Spec:
 
 def _add_problems(path: str, method: str, operation: Spec) -> None:
     slugs = list(EVERYWHERE)
-    if method == "post" or any(parameter["in"] == "query" for parameter in operation["parameters"]):
+    if method in ("post", "patch") or any(parameter["in"] == "query" for parameter in operation["parameters"]):
         slugs.append("invalid-request")
-    if method == "post":
+    if method in ("post", "patch"):
         slugs.append("bad-request")
     if "{" in path:
         slugs.append("not-found")

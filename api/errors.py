@@ -66,6 +66,13 @@ CATALOGUE = {
         Problem(
             "nothing-to-undo", 409, "There is nothing to undo", "Only a standing decision of your own can be undone."
         ),
+        Problem("still-waiting", 409, "The delivery is still on its way", "It is tried again by itself; no need to."),
+        Problem(
+            "endpoint-disabled",
+            409,
+            "The webhook endpoint is disabled",
+            "See `disabled_reason`, mend what it says, then enable it with `PATCH /v1/webhook-endpoints/{id}`.",
+        ),
         Problem("name-taken", 409, "The name is in use", "Choose another one."),
         Problem(
             "too-large",

@@ -1,4 +1,4 @@
-"""Chores on the ledger: platforms, their keys and webhook endpoints, and the people who log in.
+"""Chores on the ledger: platforms, their keys, and the people who log in.
 
 With ``--json`` each prints one object (lists: one a line). Secrets are shown when they are made, and never again.
 """
@@ -16,13 +16,22 @@ from rich.table import Table
 from sqlalchemy.orm import Session
 
 from cli import home
-from moderation import database, endpoints, people, platforms
+from moderation import database, people, platforms, signatures
 from moderation.settings import Settings
 from moderation.tables import ROLES, SCOPES
 
 Row = dict[str, Any]
 
 as_json = click.option("--json", "in_json", is_flag=True, help="One JSON object a line.")
+overlap = click.option(
+    "--overlap",
+    "overlap_seconds",
+    type=click.IntRange(0, signatures.LONGEST_OVERLAP),
+    default=signatures.OVERLAP_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the secret before signs, too; 0 ends it at once.",
+)
 of_platform = click.option("--platform", "platform_id", required=True, metavar="ID", help="Its id or its name.")
 of_any_platform = click.option("--platform", "platform_id", metavar="ID", help="Only of this one, by id or name.")
 
@@ -56,7 +65,7 @@ def create_platform(name: str, in_json: bool) -> None:
             "api_key": made.api_key,
             "callback_secret": made.platform.callback_secret,
         }
-    _show(row, in_json)
+    show(row, in_json)
 
 
 @platform.command("list")
@@ -65,7 +74,19 @@ def list_platforms(in_json: bool) -> None:
     """List platforms, oldest first."""
     with opened() as session:
         rows = [{"id": row.id, "name": row.name, "created_at": row.created_at} for row in platforms.every(session)]
-    _list(rows, in_json)
+    listed(rows, in_json)
+
+
+@platform.command("rotate")
+@click.argument("platform_id", metavar="ID")
+@overlap
+@as_json
+def rotate_platform(platform_id: str, overlap_seconds: int, in_json: bool) -> None:
+    """Give a platform (by id or name) a new secret for its callbacks, shown this once."""
+    with opened() as session:
+        row = platforms.rotate_secret(session, platform_id, overlap_seconds)
+        shown = {"id": row.id, "callback_secret": row.callback_secret}
+    show(shown, in_json)
 
 
 @click.group()
@@ -95,7 +116,7 @@ def create_key(platform_id: str, name: str, scopes: tuple[str, ...], expires: da
             "expires_at": made.key.expires_at,
             "api_key": made.api_key,
         }
-    _show(row, in_json)
+    show(row, in_json)
 
 
 @key.command("list")
@@ -118,7 +139,7 @@ def list_keys(platform_id: str | None, in_json: bool) -> None:
             }
             for row in platforms.keys(session, owner)
         ]
-    _list(rows, in_json)
+    listed(rows, in_json)
 
 
 @key.command("revoke")
@@ -129,7 +150,7 @@ def revoke_key(key_id: str, in_json: bool) -> None:
     with opened() as session:
         row = platforms.revoke_key(session, key_id)
         shown = {"id": row.id, "revoked_at": row.revoked_at}
-    _show(shown, in_json)
+    show(shown, in_json)
 
 
 @click.group()
@@ -152,7 +173,7 @@ def create_person(email: str, role: str, password_stdin: bool, in_json: bool) ->
     with opened() as session:
         row = people.create(session, email, role, password)
         shown = {"id": row.id, "email": row.email, "role": row.role}
-    _show(shown, in_json)
+    show(shown, in_json)
 
 
 @person.command("list")
@@ -164,7 +185,7 @@ def list_people(in_json: bool) -> None:
             {"id": row.id, "email": row.email, "role": row.role, "disabled_at": row.disabled_at}
             for row in people.every(session)
         ]
-    _list(rows, in_json)
+    listed(rows, in_json)
 
 
 @person.command("disable")
@@ -175,61 +196,11 @@ def disable_person(who: str, in_json: bool) -> None:
     with opened() as session:
         row = people.disable(session, who)
         shown = {"id": row.id, "email": row.email, "disabled_at": row.disabled_at}
-    _show(shown, in_json)
+    show(shown, in_json)
 
 
-@click.group()
-def endpoint() -> None:
-    """Webhook endpoints of platforms."""
-
-
-@endpoint.command("create")
-@of_platform
-@click.argument("url")
-@click.option("--event", "events", multiple=True, help="Only this event; may be repeated. All of them by default.")
-@as_json
-def create_endpoint(platform_id: str, url: str, events: tuple[str, ...], in_json: bool) -> None:
-    """Add a webhook endpoint, with the secret that signs what it gets."""
-    settings = home.settings()
-    with opened(settings) as session:
-        owner = platforms.get(session, platform_id).id
-        row = endpoints.create(session, owner, url, events, allowed_networks=settings.allowed_networks)
-        shown = {"id": row.id, "secret": row.secret}
-    _show(shown, in_json)
-
-
-@endpoint.command("list")
-@of_any_platform
-@as_json
-def list_endpoints(platform_id: str | None, in_json: bool) -> None:
-    """List webhook endpoints, oldest first."""
-    with opened() as session:
-        owner = platform_id and platforms.get(session, platform_id).id
-        rows = [
-            {
-                "id": row.id,
-                "platform": row.platform_id,
-                "url": row.url,
-                "events": row.events,
-                "failing_since": row.failing_since,
-                "disabled_at": row.disabled_at,
-            }
-            for row in endpoints.every(session, owner)
-        ]
-    _list(rows, in_json)
-
-
-@endpoint.command("delete")
-@click.argument("endpoint_id", metavar="ID")
-@as_json
-def delete_endpoint(endpoint_id: str, in_json: bool) -> None:
-    """Remove a webhook endpoint and the record of what was sent to it."""
-    with opened() as session:
-        endpoints.delete(session, endpoint_id)
-    _show({"id": endpoint_id, "deleted": True}, in_json)
-
-
-def _show(row: Row, in_json: bool) -> None:
+def show(row: Row, in_json: bool) -> None:
+    """Prints one object."""
     if in_json:
         click.echo(_line(row))
     else:
@@ -237,7 +208,8 @@ def _show(row: Row, in_json: bool) -> None:
         click.echo("\n".join(f"{name.rjust(width)}  {_text(value)}" for name, value in row.items()))
 
 
-def _list(rows: Iterable[Row], in_json: bool) -> None:
+def listed(rows: Iterable[Row], in_json: bool) -> None:
+    """Prints objects: a table for people, one a line for programs."""
     rows = list(rows)
     if in_json:
         for row in rows:

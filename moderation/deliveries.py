@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from moderation import ids
-from moderation.errors import NotFound
+from moderation import ids, signatures
+from moderation.errors import EndpointDisabled, NotFound, StillWaiting
 from moderation.tables import Delivery, DeliveryAttempt, Endpoint, Json
 
 DAY = 86_400.0
@@ -68,7 +68,13 @@ def enqueue(
 
 
 def ping(session: Session, endpoint: Endpoint) -> Delivery:
-    """Writes an `endpoint.test` delivery to this endpoint, whatever events it subscribed to."""
+    """Writes an `endpoint.test` delivery to this endpoint, whatever events it subscribed to.
+
+    Raises:
+        EndpointDisabled: when nothing is sent there.
+    """
+    if endpoint.disabled_at is not None:
+        raise EndpointDisabled
     delivery = Delivery(
         platform_id=endpoint.platform_id,
         endpoint_id=endpoint.id,
@@ -166,9 +172,19 @@ def _cancel_disabled(session: Session) -> None:
     )
 
 
-def secret_of(delivery: Delivery) -> str:
-    """Returns the secret that signs this delivery: its endpoint's, or the platform's for a callback."""
-    return delivery.endpoint.secret if delivery.endpoint else delivery.platform.callback_secret
+def signature_of(delivery: Delivery, at: int) -> str:
+    """Returns the `webhook-signature` of this delivery, sent ``at`` so many seconds since 1970.
+
+    The secrets are its endpoint's, or the platform's for a callback. During a rotation's overlap each live one signs,
+    and the signatures stand beside each other with a space between.
+    """
+    owner, secret = (
+        (delivery.endpoint, delivery.endpoint.secret)
+        if delivery.endpoint
+        else (delivery.platform, delivery.platform.callback_secret)
+    )
+    secrets = signatures.live(secret, owner.previous_secrets, datetime.fromtimestamp(at, UTC))
+    return " ".join(signatures.sign(secret, delivery.id, at, delivery.body) for secret in secrets)
 
 
 def url_of(delivery: Delivery) -> str:
@@ -286,15 +302,44 @@ def cancel_unsent(session: Session, decision_id: str) -> bool:
 
 
 def page(
-    session: Session, platform_id: str, state: str | None = None, limit: int = 50, before: str | None = None
+    session: Session,
+    platform_id: str,
+    state: str | None = None,
+    endpoint_id: str | None = None,
+    *,
+    limit: int = 50,
+    before: str | None = None,
 ) -> Sequence[Delivery]:
     """Returns a platform's deliveries, newest first; ``before`` is the id that the page before ended with."""
     query = select(Delivery).where(Delivery.platform_id == platform_id).order_by(Delivery.id.desc()).limit(limit)
     if state is not None:
         query = query.where(Delivery.state == state)
+    if endpoint_id is not None:
+        query = query.where(Delivery.endpoint_id == endpoint_id)
     if before is not None:
         query = query.where(Delivery.id < before)
     return session.scalars(query).all()
+
+
+def get(session: Session, platform_id: str, delivery_id: str, *, lock: bool = False) -> Delivery:
+    """Returns a delivery of this platform, locked until the transaction's end when asked.
+
+    Raises:
+        NotFound: also when it belongs to another platform.
+    """
+    query = select(Delivery).where(Delivery.id == delivery_id, Delivery.platform_id == platform_id)
+    if lock:
+        query = query.with_for_update(of=Delivery).execution_options(populate_existing=True)
+    delivery = session.scalar(query)
+    if delivery is None:
+        raise NotFound("There is no such delivery.")
+    return delivery
+
+
+def attempts(session: Session, delivery_id: str) -> Sequence[DeliveryAttempt]:
+    """Returns every try at a delivery, those before a replay included, oldest first."""
+    query = select(DeliveryAttempt).where(DeliveryAttempt.delivery_id == delivery_id)
+    return session.scalars(query.order_by(DeliveryAttempt.id)).all()
 
 
 def replay(session: Session, platform_id: str, delivery_id: str) -> Delivery:
@@ -302,14 +347,17 @@ def replay(session: Session, platform_id: str, delivery_id: str) -> Delivery:
 
     Raises:
         NotFound: when this platform has no such delivery.
+        StillWaiting: when it is on its way already.
+        EndpointDisabled: when nothing is sent there.
     """
-    delivery = session.get(Delivery, delivery_id, with_for_update={"of": Delivery}, populate_existing=True)
-    if delivery is None or delivery.platform_id != platform_id:
-        raise NotFound("There is no such delivery.")
-    if delivery.state != "waiting":
-        delivery.state, delivery.attempts, delivery.finished_at = "waiting", 0, None
-        delivery.next_attempt_at = _now()
-        session.flush()
+    delivery = get(session, platform_id, delivery_id, lock=True)
+    if delivery.state == "waiting":
+        raise StillWaiting
+    if delivery.endpoint is not None and delivery.endpoint.disabled_at is not None:
+        raise EndpointDisabled
+    delivery.state, delivery.attempts, delivery.finished_at = "waiting", 0, None
+    delivery.next_attempt_at = session.scalars(select(_now())).one()
+    session.flush()
     return delivery
 
 

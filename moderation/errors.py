@@ -79,6 +79,18 @@ class NameTaken(Conflict):
     slug = "name-taken"
 
 
+class StillWaiting(Conflict):
+    """This delivery is still on its way; it is sent again by itself if it fails."""
+
+    slug = "still-waiting"
+
+
+class EndpointDisabled(Conflict):
+    """This webhook endpoint is disabled: enable it first."""
+
+    slug = "endpoint-disabled"
+
+
 class KeyReused(UnmaskError):
     """This Idempotency-Key was already used with another request."""
 

@@ -58,6 +58,24 @@ def create(session: Session, name: str) -> NewPlatform:
     return NewPlatform(platform, issue_key(session, platform.id, "first").api_key)
 
 
+def rotate_secret(session: Session, id_or_name: str, overlap_seconds: float = signatures.OVERLAP_SECONDS) -> Platform:
+    """Gives a platform a new secret for its callbacks; the one before signs beside it, see `signatures.rotated`.
+
+    Raises:
+        NotFound: when there is no such platform.
+    """
+    platform = get(session, id_or_name)
+    session.refresh(platform, with_for_update=True)
+    now = session.scalars(select(func.clock_timestamp())).one()
+    platform.previous_secrets = signatures.rotated(
+        platform.callback_secret, platform.previous_secrets, now, overlap_seconds
+    )
+    platform.callback_secret = signatures.new_secret()
+    audit.write(session, "system", "callback_secret.rotated", platform.id, new={"overlap_seconds": overlap_seconds})
+    session.flush()
+    return platform
+
+
 def issue_key(
     session: Session,
     platform_id: str,

@@ -8,8 +8,15 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from moderation.tables import Json
 
 PREFIX = "whsec_"
+OVERLAP_SECONDS = 86_400  # how long a secret goes on signing after its rotation, unless asked otherwise
+LONGEST_OVERLAP = 30 * 86_400
+MOST_PREVIOUS = 3  # each makes the header longer by some 50 characters
 
 
 def new_secret() -> str:
@@ -31,3 +38,22 @@ def sign(secret: str, message_id: str, timestamp: int, body: str) -> str:
     key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     code = hmac.digest(key, f"{message_id}.{timestamp}.{body}".encode(), hashlib.sha256)
     return "v1," + base64.b64encode(code).decode()
+
+
+def live(secret: str, previous: Sequence[Json], now: datetime) -> list[str]:
+    """Returns the secrets that sign at ``now``: the present one first, then those whose overlap has not ended."""
+    return [secret, *(kept["secret"] for kept in previous if datetime.fromisoformat(kept["until"]) > now)]
+
+
+def rotated(secret: str, previous: Sequence[Json], now: datetime, overlap_seconds: float) -> list[Json]:
+    """Returns the previous secrets once ``secret`` joins them, newest first, each with the end of its time.
+
+    Rotating again within an overlap takes nothing away from the secrets before: a receiver that has not heard of the
+    last rotation, or whose answer to it was lost, still verifies. Only the oldest of more than `MOST_PREVIOUS` goes.
+    An overlap of 0 ends them all at once: that is for a secret that leaked.
+    """
+    if overlap_seconds <= 0:
+        return []
+    kept = [row for row in previous if datetime.fromisoformat(row["until"]) > now]
+    until = now + timedelta(seconds=overlap_seconds)
+    return [{"secret": secret, "until": until.isoformat()}, *kept][:MOST_PREVIOUS]

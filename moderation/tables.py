@@ -69,6 +69,7 @@ class Platform(Base):
     name: Mapped[str] = mapped_column(unique=True)
     policy: Mapped[Json] = mapped_column(server_default=sql("'{}'::jsonb"))
     callback_secret: Mapped[str]
+    previous_secrets: Mapped[list[Any]] = mapped_column(server_default=sql("'[]'::jsonb"))  # as an endpoint's
     created_at: Mapped[datetime] = _now()
 
 
@@ -103,8 +104,9 @@ class Person(Base):
 
 
 class Endpoint(Base):
-    """Where a platform wants its webhooks, and the secret they are signed with. After a rotation the secret before it
-    signs, too, until `previous_until`.
+    """Where a platform wants its webhooks, and the secret they are signed with.
+
+    `previous_secrets` sign, too, for a while after a rotation: each is `{"secret", "until"}`, see `signatures.rotated`.
     """
 
     __tablename__ = "endpoints"
@@ -112,8 +114,7 @@ class Endpoint(Base):
     platform_id: Mapped[str] = mapped_column(ForeignKey("platforms.id"), index=True)
     url: Mapped[str]
     secret: Mapped[str]
-    previous_secret: Mapped[str | None]
-    previous_until: Mapped[datetime | None]
+    previous_secrets: Mapped[list[Any]] = mapped_column(server_default=sql("'[]'::jsonb"))
     events: Mapped[list[Any]] = mapped_column(server_default=sql("'[]'::jsonb"))  # empty: all of them
     failing_since: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from moderation import addresses, deliveries, logs, metrics, signatures
+from moderation import addresses, deliveries, logs, metrics
 from moderation.errors import ForbiddenAddress
 from moderation.tables import Delivery
 from worker import sending
@@ -82,6 +82,6 @@ def _send(delivery: Delivery, timeout: float, allowed_networks: Collection[str])
         "User-Agent": AGENT,
         "webhook-id": delivery.id,
         "webhook-timestamp": str(at),
-        "webhook-signature": signatures.sign(deliveries.secret_of(delivery), delivery.id, at, delivery.body),
+        "webhook-signature": deliveries.signature_of(delivery, at),
     }
     return sending.post(target, delivery.body, headers, timeout=max(until - time.monotonic(), 0.001))

@@ -21,20 +21,27 @@ from api.schemas.submissions import (
 )
 from api.schemas.webhooks import (
     Delivery,
+    DeliveryAttempt,
     DeliveryFilter,
     DeliveryPage,
+    DeliveryRecord,
     Endpoint,
+    EndpointChange,
     EndpointForm,
     EndpointList,
     NewEndpoint,
+    Rotation,
 )
 
 __all__ = [
     "Accepted",
     "Delivery",
+    "DeliveryAttempt",
     "DeliveryFilter",
     "DeliveryPage",
+    "DeliveryRecord",
     "Endpoint",
+    "EndpointChange",
     "EndpointForm",
     "EndpointList",
     "Face",
@@ -47,6 +54,7 @@ __all__ = [
     "NewEndpoint",
     "Problem",
     "Release",
+    "Rotation",
     "Submission",
     "SubmissionFilter",
     "SubmissionForm",

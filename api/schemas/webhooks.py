@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from api.schemas.values import DeliveryState, Event, FromRow, Strict, Url
+from moderation import signatures
 
 
 class EndpointForm(Strict):
@@ -14,10 +15,30 @@ class EndpointForm(Strict):
     events: list[Event] = Field(default=[], max_length=20, description="which events it wants; none means all")
 
 
+class EndpointChange(Strict):
+    """What to change of a webhook endpoint; what is absent or null stays as it is."""
+
+    url: Url | None = Field(None, description="https, public; what waits for the endpoint goes there, too")
+    events: list[Event] | None = Field(None, max_length=20, description="which events it wants; none means all")
+    enabled: bool | None = Field(None, description="true enables it again, with a clean slate")
+
+
+class Rotation(Strict):
+    """How to change secrets."""
+
+    overlap_seconds: int = Field(
+        signatures.OVERLAP_SECONDS,
+        ge=0,
+        le=signatures.LONGEST_OVERLAP,
+        description="how long the secret before signs beside the new one; 0 ends it at once",
+    )
+
+
 class DeliveryFilter(Strict):
     """Which deliveries to list."""
 
     status: DeliveryState | None = None
+    endpoint_id: str | None = Field(None, pattern=r"^wep_[0-9a-z]{26}$", description="only to this webhook endpoint")
     limit: int = Field(50, ge=1, le=100)
     cursor: str | None = Field(None, pattern=r"^msg_[0-9a-z]{26}$", description="`next_cursor` of the page before")
 
@@ -59,6 +80,22 @@ class Delivery(FromRow):
     submission_id: str | None
     endpoint_id: str | None
     callback_url: str | None
+
+
+class DeliveryAttempt(FromRow):
+    """One try at a delivery: a status that was answered, or why there was none."""
+
+    at: datetime
+    status: int | None
+    error: str | None
+    ms: float
+
+
+class DeliveryRecord(Delivery):
+    """A delivery with the exact text that is sent, and every try at it, those before a replay included."""
+
+    body: str
+    tries: list[DeliveryAttempt] = Field(description="oldest first")
 
 
 class DeliveryPage(BaseModel):

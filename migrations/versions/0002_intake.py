@@ -81,8 +81,16 @@ def upgrade() -> None:
             nullable=False,
         ),
     )
-    op.add_column("endpoints", sa.Column("previous_secret", sa.String(), nullable=True))
-    op.add_column("endpoints", sa.Column("previous_until", sa.DateTime(timezone=True), nullable=True))
+    for table in ("endpoints", "platforms"):
+        op.add_column(
+            table,
+            sa.Column(
+                "previous_secrets",
+                postgresql.JSONB(astext_type=sa.Text()),
+                server_default=sa.text("'[]'::jsonb"),
+                nullable=False,
+            ),
+        )
     op.add_column("media", sa.Column("seconds", sa.Double(), nullable=True))
     op.add_column("media", sa.Column("pdq", sa.String(), nullable=True))
     op.add_column("media", sa.Column("pdq_quality", sa.Integer(), nullable=True))
@@ -161,8 +169,8 @@ def downgrade() -> None:
     op.drop_column("media", "pdq_quality")
     op.drop_column("media", "pdq")
     op.drop_column("media", "seconds")
-    op.drop_column("endpoints", "previous_until")
-    op.drop_column("endpoints", "previous_secret")
+    op.drop_column("platforms", "previous_secrets")
+    op.drop_column("endpoints", "previous_secrets")
     op.drop_column("api_keys", "scopes")
     op.drop_index(op.f("ix_appeals_submission_id"), table_name="appeals")
     op.drop_table("appeals")

@@ -31,13 +31,19 @@ def test_it_names_every_call_of_the_api_and_no_page_of_the_dashboard(spec: dict[
         ("get", "/readyz"),
         ("get", "/metrics"),
         ("get", "/v1/deliveries"),
+        ("get", "/v1/deliveries/{delivery_id}"),
+        ("post", "/v1/deliveries/{delivery_id}/replay"),
         ("post", "/v1/submissions"),
         ("get", "/v1/submissions"),
         ("get", "/v1/submissions/{submission_id}"),
         ("delete", "/v1/submissions/{submission_id}"),
         ("get", "/v1/webhook-endpoints"),
         ("post", "/v1/webhook-endpoints"),
+        ("get", "/v1/webhook-endpoints/{endpoint_id}"),
+        ("patch", "/v1/webhook-endpoints/{endpoint_id}"),
         ("delete", "/v1/webhook-endpoints/{endpoint_id}"),
+        ("post", "/v1/webhook-endpoints/{endpoint_id}/test"),
+        ("post", "/v1/webhook-endpoints/{endpoint_id}/rotate"),
     }
 
 

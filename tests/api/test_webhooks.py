@@ -1,10 +1,16 @@
 """Webhook endpoints and deliveries, as their platform manages and sees them."""
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+from werkzeug.test import TestResponse
 
-from tests.api.conftest import Caller, slug
+from tests.api.conftest import Caller, Sessions, slug
+from tests.worker.test_sending import receiver, saying
+from worker import delivering
 
 PATH = "/v1/webhook-endpoints"
 
@@ -81,7 +87,107 @@ def test_deliveries_are_seen_by_their_own_platform_only(
     assert enrol("Rival").get("/v1/deliveries").get_json()["items"] == []
 
 
-@pytest.mark.parametrize("query", [{"status": "lost"}, {"limit": "1000"}, {"cursor": "msg_"}, {"cursor": "\0"}])
+@pytest.mark.parametrize(
+    "query", [{"status": "lost"}, {"limit": "1000"}, {"cursor": "msg_"}, {"cursor": "\0"}, {"endpoint_id": "x"}]
+)
 def test_a_list_of_deliveries_that_cannot_be_meant_is_refused(caller: Caller, query: dict[str, str]) -> None:
     refused = caller.get("/v1/deliveries", **query)
     assert (refused.status_code, slug(refused)) == (422, "invalid-request")
+
+
+def change(caller: Caller, path: str, **body: object) -> TestResponse:
+    return caller.client.patch(path, json=body, headers=caller.headers)
+
+
+def post(caller: Caller, path: str, **body: object) -> TestResponse:
+    return caller.client.post(path, json=body, headers=caller.headers)
+
+
+def test_an_endpoint_is_read_and_changed_in_part(caller: Caller) -> None:
+    added = add(caller, events=["flag.opened"])
+    path = f"{PATH}/{added['id']}"
+    moved = change(caller, path, url="http://127.0.0.1:9/other").get_json()
+    assert (moved["url"], moved["events"]) == ("http://127.0.0.1:9/other", ["flag.opened"])
+    assert change(caller, path, events=[]).get_json()["events"] == []
+    assert change(caller, path, enabled=False).get_json()["disabled_at"]
+    shown = caller.get(path).get_json()
+    assert shown["disabled_reason"]
+    assert "secret" not in shown
+    assert change(caller, path).get_json() == shown
+    assert change(caller, path, enabled=True).get_json()["disabled_at"] is None
+
+
+def test_an_endpoint_is_not_moved_to_where_nothing_may_be_sent(caller: Caller) -> None:
+    added = add(caller)
+    path = f"{PATH}/{added['id']}"
+    for body, name in (({"url": "https://10.0.0.1/"}, "forbidden-address"), ({"events": ["lunch"]}, "invalid-request")):
+        assert slug(change(caller, path, enabled=False, **body)) == name
+    assert caller.get(path).get_json()["url"] == added["url"]
+    assert caller.get(path).get_json()["disabled_at"] is None
+
+
+def test_a_test_is_queued_whichever_events_are_wanted_but_not_to_a_disabled_endpoint(caller: Caller) -> None:
+    path = f"{PATH}/{add(caller, events=['flag.opened'])['id']}"
+    queued = post(caller, f"{path}/test")
+    assert (queued.status_code, queued.get_json()["event"]) == (202, "endpoint.test")
+    record = caller.get(f"/v1/deliveries/{queued.get_json()['id']}").get_json()
+    assert json.loads(record["body"])["type"] == "endpoint.test"
+    change(caller, path, enabled=False)
+    assert slug(post(caller, f"{path}/test")) == "endpoint-disabled"
+
+
+def test_during_a_rotation_both_secrets_verify_what_is_sent(caller: Caller, Session: Sessions) -> None:
+    with receiver(saying(200)) as (port, got):
+        added = add(caller, url=f"http://127.0.0.1:{port}/in")
+        path = f"{PATH}/{added['id']}"
+        rotated = post(caller, f"{path}/rotate").get_json()
+        again = post(caller, f"{path}/rotate", overlap_seconds=60).get_json()
+        post(caller, f"{path}/test")
+        delivering.run(Session, timeout=10, allowed_networks=["127.0.0.0/8"], budget_seconds=30)
+        last = post(caller, f"{path}/rotate", overlap_seconds=0).get_json()
+        post(caller, f"{path}/test")
+        delivering.run(Session, timeout=10, allowed_networks=["127.0.0.0/8"], budget_seconds=30)
+    (_, headers, body), (_, cut_headers, cut_body) = got
+    secrets = [str(answer["secret"]) for answer in (added, rotated, again, last)]
+    assert len(set(secrets)) == 4
+    assert headers["webhook-signature"].count("v1,") == 3
+    for secret in secrets[:3]:
+        assert Webhook(secret).verify(body, headers)["type"] == "endpoint.test"
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secrets[3]).verify(body, headers)
+    assert Webhook(secrets[3]).verify(cut_body, cut_headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secrets[2]).verify(cut_body, cut_headers)
+    for body in ({"overlap_seconds": -1}, {"overlap_seconds": 10**9}, {"overlap": 1}):
+        assert slug(post(caller, f"{path}/rotate", **body)) == "invalid-request"
+
+
+def test_a_delivery_tells_its_tries_and_is_sent_again_under_its_id(caller: Caller, Session: Sessions) -> None:
+    statuses = [410, 200]
+
+    def changing(handler: Any) -> None:
+        saying(statuses.pop(0))(handler)
+
+    with receiver(changing) as (port, got):
+        endpoint = f"{PATH}/{add(caller, url=f'http://127.0.0.1:{port}/in')['id']}"
+        path = f"/v1/deliveries/{post(caller, f'{endpoint}/test').get_json()['id']}"
+        assert slug(post(caller, f"{path}/replay")) == "still-waiting"
+        delivering.run(Session, timeout=10, allowed_networks=["127.0.0.0/8"], budget_seconds=30)
+        assert slug(post(caller, f"{path}/replay")) == "endpoint-disabled"
+        change(caller, endpoint, enabled=True)
+        again = post(caller, f"{path}/replay")
+        assert (again.status_code, again.get_json()["state"], again.get_json()["attempts"]) == (202, "waiting", 0)
+        delivering.run(Session, timeout=10, allowed_networks=["127.0.0.0/8"], budget_seconds=30)
+    record = caller.get(path).get_json()
+    assert [one["status"] for one in record["tries"]] == [410, 200]
+    assert record["state"] == "delivered"
+    assert {headers["webhook-id"] for _, headers, _ in got} == {record["id"]}
+    assert {body for _, _, body in got} == {record["body"]}
+
+
+def test_deliveries_are_listed_by_endpoint_and_status(caller: Caller) -> None:
+    first, second = add(caller), add(caller)
+    queued = post(caller, f"{PATH}/{second['id']}/test").get_json()
+    assert caller.get("/v1/deliveries", endpoint_id=first["id"]).get_json()["items"] == []
+    found = caller.get("/v1/deliveries", endpoint_id=second["id"], status="waiting").get_json()["items"]
+    assert [item["id"] for item in found] == [queued["id"]]

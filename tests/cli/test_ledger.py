@@ -61,6 +61,13 @@ def test_keys_are_issued_listed_without_themselves_and_revoked(run: Run, Session
     listed = run("key", "list", "--platform", "Chirper")
     assert [row["name"] for row in listed] == ["first", "issued by hand"]
     assert key["api_key"] not in json.dumps(listed)
+    assert [row["scopes"] for row in listed] == [["submit", "read", "manage"]] * 2
+    narrow = ("--scope", "read", "--scope", "submit", "--expires", "2099-01-01")
+    (lesser,) = run("key", "create", "--platform", owner["id"], *narrow)
+    assert (lesser["scopes"], lesser["expires_at"]) == (["submit", "read"], "2099-01-01T00:00:00+00:00")
+    assert run("key", "list")[-1].items() >= {"scopes": ["submit", "read"], "last_used_at": None}.items()
+    (other,) = run("platform", "rotate", "Chirper")
+    assert other["callback_secret"] != owner["callback_secret"]
     run("key", "revoke", key["id"])
     with Session.begin() as session, pytest.raises(Exception, match="revoked"):
         platforms.authenticate(session, key["api_key"])
@@ -96,6 +103,14 @@ def test_an_endpoint_is_made_with_its_secret_listed_and_deleted(run: Run) -> Non
     assert made["secret"].startswith("whsec_")
     (listed,) = run("endpoint", "list", "--platform", owner["id"])
     assert (listed["url"], listed["events"]) == ("http://127.0.0.1:9/hook", [EVENTS[0]])
+    (changed,) = run("endpoint", "change", made["id"], "--all-events", "--disable")
+    assert (changed["url"], changed["events"]) == ("http://127.0.0.1:9/hook", [])
+    assert changed["disabled_at"]
+    run("endpoint", "change", made["id"], "--enable")
+    (queued,) = run("endpoint", "test", made["id"])
+    assert (queued["event"], queued["state"]) == ("endpoint.test", "waiting")
+    (rotated,) = run("endpoint", "rotate", made["id"], "--overlap", "60")
+    assert rotated["secret"] not in ("", made["secret"])
     run("endpoint", "delete", made["id"])
     assert run("endpoint", "list") == []
     with pytest.raises(NotFound):

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from moderation import deliveries, endpoints, platforms, submissions, verdicts
-from moderation.errors import NotFound
+from moderation import deliveries, endpoints, platforms, signatures, submissions, verdicts
+from moderation.errors import EndpointDisabled, NotFound, StillWaiting
 from moderation.tables import Decision, Delivery, DeliveryAttempt, Endpoint, Flag
 from moderation.verdicts import Finding
 
@@ -62,7 +62,9 @@ def test_a_callback_is_a_delivery_signed_with_the_platforms_secret(session, plat
     (claimed,) = claim(session)
     assert claimed is written
     assert deliveries.url_of(claimed) == "https://example.org/done"
-    assert deliveries.secret_of(claimed) == platform.platform.callback_secret
+    assert deliveries.signature_of(claimed, 1) == signatures.sign(
+        platform.platform.callback_secret, claimed.id, 1, claimed.body
+    )
 
 
 def test_a_body_has_type_timestamp_and_data_and_is_ascii(enqueue, endpoint):
@@ -274,6 +276,18 @@ def test_a_replayed_delivery_keeps_its_id_and_starts_over(session, platform, enq
     assert [d.id for d in claim(session)] == [delivery.id]
     with pytest.raises(NotFound):
         deliveries.replay(session, platforms.create(session, "Other").platform.id, delivery.id)
+
+
+def test_what_is_on_its_way_or_goes_nowhere_is_not_replayed(session, platform, enqueue, endpoint):
+    (delivery,) = enqueue()
+    with pytest.raises(StillWaiting):
+        deliveries.replay(session, platform.platform.id, delivery.id)
+    deliveries.succeeded(session, delivery.id, claim(session)[0].lease, 200, 5)
+    endpoints.disable(session, endpoint.id)
+    with pytest.raises(EndpointDisabled):
+        deliveries.replay(session, platform.platform.id, delivery.id)
+    with pytest.raises(EndpointDisabled):
+        deliveries.ping(session, endpoint)
 
 
 def test_a_ping_reaches_an_endpoint_that_did_not_ask_for_tests(session, platform):

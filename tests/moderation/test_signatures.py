@@ -1,7 +1,9 @@
 import base64
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from moderation import signatures
@@ -38,3 +40,25 @@ def test_a_secret_carries_32_bytes_and_is_never_given_twice():
 def test_a_secret_that_is_not_base64_is_an_error_rather_than_a_weak_key():
     with pytest.raises(ValueError, match="base64"):
         signatures.sign("whsec_not base64!", "msg_1", 1, BODY)
+
+
+@given(
+    times=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 5_000)), max_size=8),
+    later=st.integers(0, 20_000),
+)
+def test_a_secret_signs_until_its_time_is_up_however_often_it_is_rotated(times, later):
+    """Each rotation is (seconds since the one before, its overlap); beyond the most that are kept the oldest goes."""
+    now, secret, previous, promised = datetime.now(UTC), "0", [], {}
+    for number, (pause, overlap) in enumerate(times, 1):
+        now += timedelta(seconds=pause)
+        previous = signatures.rotated(secret, previous, now, overlap)
+        promised = {**promised, secret: now + timedelta(seconds=overlap)} if overlap else {}
+        secret = str(number)
+    at = now + timedelta(seconds=later)
+    (present, *others) = signatures.live(secret, previous, at)
+    assert present == secret
+    assert len(previous) <= signatures.MOST_PREVIOUS
+    due = [name for name, until in promised.items() if until > at]
+    kept = {row["secret"] for row in previous}
+    assert set(others) == set(due) & kept
+    assert all(name in kept for name in due[-1:])
