@@ -132,6 +132,12 @@ BY_STATUS = {
     413: "too-large",
     415: "unsupported-media-type",
     422: "invalid-request",
+        Problem(
+            "callback-not-allowed",
+            422,
+            "The policy of the platform allows no callbacks to that host",
+            "Name another `callback_url`, or have `callback_hosts` changed: `unmask platform policy ID`.",
+        ),
     429: "too-many-requests",
     503: "world-down",
 }

@@ -16,10 +16,10 @@ def submission(row: Submission) -> Json:
         "external_id": row.external_id,
         "priority": PRIORITIES[row.priority],
         "context": row.context,
-        "sha256": row.media_sha256,
+        "sha256": row.media_sha256 if row.state != "deleted" else None,  # its blobs may not be gone yet
         "received_at": row.received_at.isoformat(),
         "finished_at": row.finished_at.isoformat() if row.finished_at else None,
-        "verdict": verdict(row.verdict) if row.state == "scored" and row.verdict else None,
+        "verdict": verdict(row.verdict, row.band) if row.state == "scored" and row.verdict else None,
         "failure": None,
         "links": {"self": f"/v1/submissions/{row.id}"},
     }
@@ -28,11 +28,14 @@ def submission(row: Submission) -> Json:
     return document
 
 
-def verdict(row: Verdict) -> Json:
-    """Returns what a detector release said; boxes are [x, y, w, h] in pixels of the upright image."""
+def verdict(row: Verdict, band: str | None = None) -> Json:
+    """Returns what a detector release said; boxes are [x, y, w, h] in pixels of the upright image.
+
+    ``band`` is where it falls under the platform's policy; without one the detector's own is shown.
+    """
     return {
         "score": row.score,
-        "band": row.band,
+        "band": band or row.band,
         "reasons": row.reasons,
         "faces": row.faces,
         "frames": row.frames,

@@ -189,7 +189,10 @@ class Submission(Base):
         CheckConstraint("(lease IS NOT NULL) <= (state IN ('fetching', 'scoring'))", name="lease"),
         CheckConstraint("(state = 'fetching') <= (origin IS NOT NULL)", name="origin"),
         CheckConstraint("(state = 'scored') <= (verdict_id IS NOT NULL)", name="verdict"),
+        CheckConstraint("(state = 'scored') <= (band IS NOT NULL)", name="placed"),
         CheckConstraint("(state = 'failed') <= (failure_slug IS NOT NULL)", name="failure"),
+        CheckConstraint("(erase_asked_at IS NOT NULL) <= (state = 'deleted')", name="erasing"),
+        _one_of("band", BANDS),
         Index("ix_submissions_line", "priority", "received_at", postgresql_where=sql("state = 'waiting'")),
         Index("ix_submissions_fetching", "priority", "received_at", postgresql_where=sql("state = 'fetching'")),
         Index("ix_submissions_leases", "lease_expires_at", postgresql_where=sql("lease IS NOT NULL")),
@@ -203,6 +206,7 @@ class Submission(Base):
     person_id: Mapped[str | None] = mapped_column(ForeignKey("people.id"))  # an ephemeral one, from /try
     media_sha256: Mapped[str | None] = mapped_column(ForeignKey("media.sha256"), index=True)
     verdict_id: Mapped[str | None] = mapped_column(ForeignKey("verdicts.id"), index=True)
+    band: Mapped[str | None]  # where the verdict falls under the platform's policy, once scored
     source_id: Mapped[str | None] = mapped_column(ForeignKey("sources.id", ondelete="SET NULL"), index=True)
     origin: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     external_id: Mapped[str | None]
@@ -218,7 +222,7 @@ class Submission(Base):
     failure_detail: Mapped[str | None]
     received_at: Mapped[datetime] = _now()
     finished_at: Mapped[datetime | None]
-    erase_asked_at: Mapped[datetime | None]  # an erasure that began; upkeep ends what was interrupted
+    erase_asked_at: Mapped[datetime | None]  # set while blobs are still to be removed; upkeep ends what was interrupted
     media: Mapped[Media | None] = relationship()
     verdict: Mapped[Verdict | None] = relationship()
     platform: Mapped[Platform | None] = relationship()
@@ -353,6 +357,7 @@ class Delivery(Base):
     callback_url: Mapped[str | None]  # instead of an endpoint; signed with the platform's callback secret
     submission_id: Mapped[str | None] = mapped_column(ForeignKey("submissions.id", ondelete="SET NULL"), index=True)
     decision_id: Mapped[str | None] = mapped_column(ForeignKey("decisions.id", ondelete="SET NULL"), index=True)
+        Index("ix_deliveries_finished", "finished_at", postgresql_where=sql("state <> 'waiting'")),
     event: Mapped[str]
     body: Mapped[str]  # the exact text that is signed and sent
     state: Mapped[str] = mapped_column(default="waiting")
@@ -375,3 +380,12 @@ class DeliveryAttempt(Base):
     status: Mapped[int | None]
     error: Mapped[str | None]
     ms: Mapped[float]
+
+
+class Round(Base):
+    """A chore that goes round in bounded steps: how far it has come, and when its next step is due."""
+
+    __tablename__ = "rounds"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[str] = mapped_column(server_default="")
+    due_at: Mapped[datetime] = _now()

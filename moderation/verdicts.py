@@ -76,14 +76,17 @@ def reusable(session: Session, sha256: str, name: str, version: str) -> Verdict 
 
 def settle(session: Session, submission: Submission, verdict: Verdict) -> None:
     """Makes the submission `scored`, opens a flag where policy says so, and queues the webhooks."""
+    platform = submission.platform_id and session.get_one(Platform, submission.platform_id)
+    rules = Policy.read(platform.policy) if platform else Policy()
+    finished = session.scalar(select(func.clock_timestamp()))  # before anything is half written
     submission.verdict_id, submission.verdict = verdict.id, verdict
+    submission.band = policy.band(rules, verdict.score, verdict.band)
     submission.state, submission.lease, submission.lease_expires_at = "scored", None, None
-    submission.finished_at = session.scalar(select(func.clock_timestamp()))
+    submission.finished_at = finished
     session.flush()
-    if submission.platform_id is None:
+    if not platform:
         return  # ephemeral: shown to one person and erased, nobody else is told
-    platform = session.get_one(Platform, submission.platform_id)
-    flag = _flagged(session, platform, submission, verdict)
+    flag = _opened(session, platform, submission) if policy.opens_flag(rules, submission.band) else None
     tell = partial(
         deliveries.enqueue,
         session,
@@ -96,12 +99,11 @@ def settle(session: Session, submission: Submission, verdict: Verdict) -> None:
         tell(event="flag.opened", data=documents.flag(flag, None))
 
 
-def _flagged(session: Session, platform: Platform, submission: Submission, verdict: Verdict) -> Flag | None:
-    if not policy.opens_flag(Policy.read(platform.policy), verdict.band):
-        return None
-    flag = Flag(
-        submission=submission, platform=platform, score=verdict.score, band=verdict.band, reasons=verdict.reasons
-    )
+def _opened(session: Session, platform: Platform, submission: Submission) -> Flag:
+    verdict, band = submission.verdict, submission.band
+    assert verdict is not None
+    assert band is not None
+    flag = Flag(submission=submission, platform=platform, score=verdict.score, band=band, reasons=verdict.reasons)
     session.add(flag)
     session.flush()
     return flag

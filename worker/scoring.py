@@ -233,10 +233,14 @@ def _show(bench: Bench, batch: Batch) -> None:
         row.media_sha256
         for row in batch.rows
         if isinstance(answer := batch.answers[row.media_sha256 or ""], Judgement)
-        and (row.platform_id is None or policy.opens_flag(policies[row.platform_id], answer.band))
+        and (row.platform_id is None or _is_flagged(policies[row.platform_id], answer))
     )
     with ThreadPoolExecutor(READERS, "previews") as pool:
         list(pool.map(lambda sha256: previews.store(bench.blobs, sha256, batch.files[sha256]), filter(None, shown)))
+
+
+def _is_flagged(rules: Policy, answer: Judgement) -> bool:
+    return policy.opens_flag(rules, policy.band(rules, answer.score, answer.band))
 
 
 def _sweep(bench: Bench, batch: Batch) -> None:

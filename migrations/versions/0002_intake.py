@@ -107,11 +107,34 @@ def upgrade() -> None:
         postgresql_where=sa.text("erase_asked_at IS NOT NULL"),
     )
     op.create_index(
+    op.create_table(
+        "rounds",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("position", sa.String(), server_default="", nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_rounds")),
+    )
+    op.create_index(
+        "ix_deliveries_finished",
+        "deliveries",
+        ["finished_at"],
+        unique=False,
+        postgresql_where=sa.text("state <> 'waiting'"),
+    )
+    op.add_column("submissions", sa.Column("band", sa.String(), nullable=True))
+    op.execute("UPDATE submissions SET band = verdicts.band FROM verdicts WHERE verdicts.id = submissions.verdict_id")
+    op.create_check_constraint(
+        op.f("ck_submissions_band"), "submissions", "band IN ('clear', 'review', 'fake', 'inconclusive')"
+    )
+    op.create_check_constraint(op.f("ck_submissions_placed"), "submissions", "(state = 'scored') <= (band IS NOT NULL)")
         "ix_submissions_fetching",
         "submissions",
         ["priority", "received_at"],
         unique=False,
         postgresql_where=sa.text("state = 'fetching'"),
+    op.create_check_constraint(
+        op.f("ck_submissions_erasing"), "submissions", "(erase_asked_at IS NOT NULL) <= (state = 'deleted')"
+    )
     )
     op.create_index(
         "ix_submissions_finished",
@@ -176,8 +199,14 @@ def downgrade() -> None:
     op.drop_table("appeals")
     op.drop_index(op.f("ix_source_events_received_at"), table_name="source_events")
     op.drop_table("source_events")
+    op.drop_constraint(op.f("ck_submissions_erasing"), "submissions", type_="check")
     op.drop_index(op.f("ix_uploads_platform_id"), table_name="uploads")
     op.drop_index(op.f("ix_uploads_expires_at"), table_name="uploads")
     op.drop_table("uploads")
+    op.drop_constraint(op.f("ck_submissions_placed"), "submissions", type_="check")
+    op.drop_constraint(op.f("ck_submissions_band"), "submissions", type_="check")
+    op.drop_column("submissions", "band")
+    op.drop_index("ix_deliveries_finished", table_name="deliveries", postgresql_where=sa.text("state <> 'waiting'"))
+    op.drop_table("rounds")
     op.drop_index(op.f("ix_sources_platform_id"), table_name="sources")
     op.drop_table("sources")

@@ -3,7 +3,7 @@ import json
 import pytest
 from sqlalchemy import func, select
 
-from moderation import endpoints, people, retention, submissions, verdicts
+from moderation import documents, endpoints, people, platforms, retention, submissions, verdicts
 from moderation.tables import Delivery, Flag, Verdict
 from moderation.verdicts import Finding
 from tests.conftest import PASSWORD
@@ -66,3 +66,18 @@ def test_an_ephemeral_submission_opens_no_flag_and_tells_nobody(session, blobs, 
         assert session.scalar(select(func.count()).select_from(table)) == 0
     retention.erase(session, blobs, row.id)
     assert session.scalar(select(func.count()).select_from(Verdict)) == 0
+
+
+def test_a_platform_sees_its_own_bands_and_another_the_detectors(session, submit, platform):
+    endpoints.create(session, platform.platform.id, "https://127.0.0.1/hook", allowed_networks=("127.0.0.0/8",))
+    platform.platform.policy = {"thresholds": {"review": 0.1, "fake": 0.2}}
+    other = platforms.create(session, "Other").platform
+    rows = {own.id: submit(platform_id=own.id) for own in (platform.platform, other)}
+    for _ in rows:
+        judge(session, finding("clear", 0.25))
+    shown = {owner: documents.submission(row)["verdict"]["band"] for owner, row in rows.items()}
+    assert shown == {platform.platform.id: "fake", other.id: "clear"}
+    (flag,) = session.scalars(select(Flag))
+    assert (flag.platform_id, flag.band) == (platform.platform.id, "fake")
+    told = [json.loads(delivery.body)["data"] for delivery in session.scalars(select(Delivery))]
+    assert {data["verdict"]["band"] if "verdict" in data else data["band"] for data in told} == {"fake"}
