@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from model.evaluation.choosing import Subject
     from model.evaluation.scorers import ReleaseScorer, Scorer
     from model.evaluation.scoring import Trial
+    from model.evaluation.sets import Mates
 
 _PATH = click.Path(exists=True, path_type=Path)
 
@@ -29,7 +30,7 @@ class Work:
     """What the command was asked for, beside the release and the data."""
 
     out: Path
-    mates: Mapping[str, str]
+    mates: Mates
     robustness: int | None
     compared: Sequence[Path]
     device: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,11 +71,11 @@ def train(
         training.train(job, device, fresh)
 
 
-def mates_of(pairs: Sequence[str]) -> Mapping[str, str]:
-    """`FAKES=REALS` words as a mapping. Raises click.BadParameter for another shape."""
+def mates_of(pairs: Sequence[str]) -> list[tuple[str, str]]:
+    """`FAKES=REALS` words as pairs; a source may have several mates. Raises click.BadParameter for another shape."""
     if wrong := [pair for pair in pairs if not all(pair.partition("="))]:
         raise click.BadParameter(f"{wrong[0]!r} is not FAKES=REALS", param_hint="--mate")
-    return {fakes: reals for fakes, _, reals in (pair.partition("=") for pair in pairs)}
+    return [(fakes, reals) for fakes, _, reals in (pair.partition("=") for pair in pairs)]
 
 
 def _read(path: Path, settings: Sequence[str]) -> Recipe:

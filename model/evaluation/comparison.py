@@ -6,7 +6,7 @@ A file that any of them could not score is left out for all and listed with who 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from model.metrics import Scored
 LEAST = 2  # files of each class that a paired test needs
 
 
-def compare(judged: Sequence[tuple[Scorer, Sequence[Trial]]], mates: Mapping[str, str]) -> dict[str, Any]:
+def compare(judged: Sequence[tuple[Scorer, Sequence[Trial]]], mates: sets.Mates) -> dict[str, Any]:
     """`judged` holds each scorer with its trials of the same files in the same order; the first is ours. Under `sets`,
     for each set with both classes, the figures of every scorer by name and the tests of the first against it. Raises
     DatasetError where no file is left.

@@ -25,7 +25,7 @@ GREY = "#b8bcc4"
 _LEAST_SHARE = 1e-3  # left end of a logarithmic axis of false-positive rates
 
 
-def draw(folder: Path, trials: Sequence[Trial], mates: Mapping[str, str], report: Mapping[str, Any]) -> list[str]:
+def draw(folder: Path, trials: Sequence[Trial], mates: sets.Mates, report: Mapping[str, Any]) -> list[str]:
     """Write every picture that these trials allow into `folder`; returns their names without suffix, in order."""
     named = {name: measured(members) for name, members in sets.grouped(trials, mates).items()}
     ranked = {name: scored for name, scored in named.items() if scored.both_classes}

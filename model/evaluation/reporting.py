@@ -24,7 +24,7 @@ def assemble(
     release: Release,
     cuts: Mapping[str, float],
     trials: Sequence[Trial],
-    mates: Mapping[str, str],
+    mates: sets.Mates,
     protocol: str,
     files: str,
 ) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def assemble(
         "calibration": {"temperature": release.calibration.temperature, "bias": release.calibration.bias},
         "thresholds": dict(cuts),
         "held_out": sorted({trial.item.source for trial in trials if trial.split == splits.UNSEEN}),
-        "mates": dict(mates),
+        "mates": [list(pair) for pair in mates],
         "sets": told,
         "conditions": {
             name: sets.breakdown(members, cuts) for name, members in grouped.items() if _worth_breaking_down(name, told)

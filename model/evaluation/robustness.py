@@ -32,7 +32,7 @@ def sampled(subjects: Sequence[Subject], count: int) -> list[Subject]:
 def grid(
     scorer: Scorer,
     subjects: Sequence[Subject],
-    mates: Mapping[str, str],
+    mates: sets.Mates,
     known: Memory,
     done: Callable[[int], object] = lambda _: None,
 ) -> dict[str, Any]:

@@ -7,7 +7,7 @@ another unless somebody named the two as mates.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,18 +18,19 @@ from model.evaluation import conditions
 from model.evaluation.scoring import Trial, measured
 
 ALL = "all"
+Mates = Collection[tuple[str, str]]  # a source of fakes and one of reals, told together
 FEWEST = 20  # of each class, for a ranking figure of a bin: below, one file moves it by whole percents
 
 
-def grouped(trials: Sequence[Trial], mates: Mapping[str, str]) -> dict[str, list[Trial]]:
-    """The trials of every set by its name, sorted. `mates` (fakes' source to reals' source) are told together, as
+def grouped(trials: Sequence[Trial], mates: Mates) -> dict[str, list[Trial]]:
+    """The trials of every set by its name, sorted. `mates` (fakes' source, reals' source) are told together, as
     unseen where either of the two is.
     """
     sets: dict[str, list[Trial]] = defaultdict(list)
     for trial in trials:
         sets[f"{trial.item.source} ({trial.split})"].append(trial)
         sets[f"{ALL} ({trial.split})"].append(trial)
-    for fakes, reals in mates.items():
+    for fakes, reals in mates:
         pair = [trial for trial in trials if trial.item.source in (fakes, reals)]
         if {trial.item.source for trial in pair} == {fakes, reals}:
             split = splits.UNSEEN if any(trial.split == splits.UNSEEN for trial in pair) else splits.TEST
@@ -107,7 +108,7 @@ def held_out_bands(trials: Sequence[Trial], budgets: Mapping[str, float], worst:
 
 
 def logits_by_source(
-    trials: Sequence[Trial], calibrated: Calibration, mates: Mapping[str, str]
+    trials: Sequence[Trial], calibrated: Calibration, mates: Mates
 ) -> dict[str, tuple[metrics.Floats, metrics.Labels]]:
     """What `calibration.fit_on_sources` takes: uncalibrated logits and labels of each source, or pair of `mates`, that
     has both classes. `calibrated` is the calibration under which the trials' scores are.
@@ -117,9 +118,7 @@ def logits_by_source(
     return {name: (calibrated.undo(each.scores), each.labels) for name, each in scored.items() if each.both_classes}
 
 
-def held_out_calibration(
-    trials: Sequence[Trial], calibrated: Calibration, mates: Mapping[str, str]
-) -> dict[str, dict[str, float]]:
+def held_out_calibration(trials: Sequence[Trial], calibrated: Calibration, mates: Mates) -> dict[str, dict[str, float]]:
     """For each source or pair with both classes: its calibration error, both classes weighing the same, under
     `calibrated` and under the calibration that the others alone would give.
     """

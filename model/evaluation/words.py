@@ -85,11 +85,18 @@ def _processed(report: Mapping[str, Any]) -> Iterator[str]:
     for name, cell in start.items():
         if "auc" not in cell or not name.startswith(f"{sets.ALL} "):
             continue
-        falls = {step: cell["auc"] - cells[name]["auc"] for step, cells in steps.items() if "auc" in cells[name]}
+        told = {step: cells[name] for step, cells in steps.items()}
+        falls = {
+            step: cell["auc"] - each["auc"] for step, each in told.items() if "auc" in each and each["files"] >= FEWEST
+        }
         worst = sorted((step for step in falls if falls[step] >= FALL), key=lambda step: -falls[step])[:SHOWN]
         if worst:
-            told = ", ".join(f"{cell['auc'] - falls[step]:.3f} ({step})" for step in worst)
-            yield f"After processing, {name}: AUC falls from {cell['auc']:.3f} to {told}."
+            ends = ", ".join(f"{told[step]['auc']:.3f} ({step})" for step in worst)
+            yield f"After processing, {name}: AUC falls from {cell['auc']:.3f} to {ends}."
+        silenced = {step: each["inconclusive"] for step, each in told.items() if each["inconclusive"] > each["files"]}
+        if silenced:
+            doubts = ", ".join(f"{count} ({step})" for step, count in silenced.items())
+            yield f"Of {cell['files'] + cell['inconclusive']} files in {name}, inconclusive after processing: {doubts}."
 
 
 def _examples(report: Mapping[str, Any]) -> Iterator[str]:

@@ -115,7 +115,7 @@ def answered(answers):
 def test_a_file_that_one_could_not_score_is_left_out_for_all_and_listed():
     ours = answered({0: Answer(0.9, "inconclusive", ("no_face",))})
     theirs = answered({0: Answer(0.1), 3: Answer(None, failure="torn-file")})
-    found = comparison.compare([(Named("ours", "a" * 64), ours), (Named("theirs", "b" * 64), theirs)], {})
+    found = comparison.compare([(Named("ours", "a" * 64), ours), (Named("theirs", "b" * 64), theirs)], ())
     assert found["left_out"] == [
         {"name": "s/0", "why": {"ours": "no_face"}},
         {"name": "s/3", "why": {"theirs": "torn-file"}},
@@ -126,7 +126,7 @@ def test_a_file_that_one_could_not_score_is_left_out_for_all_and_listed():
 def test_each_decides_at_its_own_cut_and_the_first_is_compared_with_every_other():
     ours, theirs = answered({}), answered({index: Answer(0.05 + 0.1 * (index % 2)) for index in range(8)})
     scorers = Named("same", "a" * 64), Named("same", "b" * 64, even=0.1), Named("third", "c" * 64)
-    found = comparison.compare(list(zip(scorers, (ours, theirs, theirs), strict=True)), {})
+    found = comparison.compare(list(zip(scorers, (ours, theirs, theirs), strict=True)), ())
     rows = found["sets"]["s (test)"]
     assert list(rows) == ["same (aaaaaa)", "same (bbbbbb)", "third"]
     assert [row["accuracy"] for row in rows.values()] == [1.0, 1.0, 0.5]
@@ -138,4 +138,4 @@ def test_each_decides_at_its_own_cut_and_the_first_is_compared_with_every_other(
 def test_no_shared_file_is_no_comparison():
     silent = answered({index: Answer(None, failure="empty-file") for index in range(8)})
     with pytest.raises(DatasetError, match="no file"):
-        comparison.compare([(Named(name, name * 64), silent) for name, _ in product("ab", "x")], {})
+        comparison.compare([(Named(name, name * 64), silent) for name, _ in product("ab", "x")], ())

@@ -77,7 +77,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def report(release, trials):
-    return reporting.assemble(release, CUTS, trials, {}, "grouped", "f" * 64)
+    return reporting.assemble(release, CUTS, trials, (), "grouped", "f" * 64)
 
 
 def test_a_source_it_never_learnt_from_is_used_whole(release, folder):
@@ -193,7 +193,7 @@ def test_what_is_inconclusive_or_failed_is_counted_and_not_measured(report):
 
 
 def test_every_source_has_its_own_row_and_mates_one_together(release, trials):
-    report = reporting.assemble(release, CUTS, trials, {"good": "bad"}, "grouped", "")
+    report = reporting.assemble(release, CUTS, trials, [("good", "bad")], "grouped", "")
     assert list(report["sets"]) == ["all (test)", "all (unseen)", "bad (unseen)", "good (test)", "good against bad (unseen)"]  # fmt: skip
     assert report["sets"]["bad (unseen)"]["false_positive_rate"]["even"] == 1.0
     assert all(f"| {name} |" in pages.table(report) for name in report["sets"])
@@ -226,7 +226,7 @@ def test_calibration_is_tried_on_a_source_it_was_not_fitted_on():
             score = chance.uniform(0.02, 0.98)
             label = int((chance.random() < score) != (source == "turned"))
             told.append(trial(source, label, index, score))
-    found = sets.held_out_calibration(told, calibration.Calibration(), {})
+    found = sets.held_out_calibration(told, calibration.Calibration(), ())
     assert found["turned (test)"]["fitted_on_the_others"] > 0.3
     assert found["turned (test)"]["temperature"] == pytest.approx(1, abs=0.25)
     assert found["a (test)"]["as_released"] < 0.1
@@ -234,8 +234,8 @@ def test_calibration_is_tried_on_a_source_it_was_not_fitted_on():
 
 def test_one_class_sources_calibrate_as_mates_only(trials):
     known = calibration.Calibration(2.0, 0.1)
-    assert sets.logits_by_source(trials, known, {}).keys() == {"good (test)"}
-    logits, labels = sets.logits_by_source(trials, known, {"good": "bad"})["good against bad (unseen)"]
+    assert sets.logits_by_source(trials, known, ()).keys() == {"good (test)"}
+    logits, labels = sets.logits_by_source(trials, known, [("good", "bad")])["good against bad (unseen)"]
     assert known.apply(logits).max() == pytest.approx(0.96)
     assert (len(labels), labels.sum()) == (64, 30)
 
@@ -263,7 +263,7 @@ def test_generators_are_told_apart_against_the_same_reals():
 
 def test_a_report_is_written_with_its_pictures_and_without_anybody_elses(report, trials, tmp_path):
     (tmp_path / "out").mkdir()
-    drawn = pictures.draw(tmp_path / "out", trials, {}, report)
+    drawn = pictures.draw(tmp_path / "out", trials, (), report)
     pages.write(tmp_path / "out", report, drawn)
     written = {path.name for path in (tmp_path / "out").iterdir()}
     names = ("roc", "precision_recall", "confusion", "reliability")
@@ -285,6 +285,20 @@ def test_words_say_where_it_fails(report):
     said = "\n".join(words.failings(report))
     assert "Of 4 reals in bad (unseen), 4 (100%) go to review and 4 (100.0%; at most 100.0%) are called fake." in said
     assert "The real picture with the highest score is bad/0 (unseen), at 0.960." in said
+
+
+def test_words_rank_no_step_by_the_few_files_it_left_and_say_how_many_it_silenced(report):
+    name = "all (test)"
+    steps = {"unchanged": (60, 0, 0.9), "noise 8": (58, 2, 0.7), "rotation 90": (4, 56, 0.0)}
+    report["robustness"] = {
+        "steps": {
+            step: {name: {"files": files, "inconclusive": silent, "auc": auc}}
+            for step, (files, silent, auc) in steps.items()
+        }
+    }
+    said = "\n".join(words.failings(report))
+    assert "After processing, all (test): AUC falls from 0.900 to 0.700 (noise 8)." in said
+    assert "Of 60 files in all (test), inconclusive after processing: 56 (rotation 90)." in said
 
 
 def test_words_call_a_coin_a_coin():

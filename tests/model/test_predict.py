@@ -55,6 +55,6 @@ def test_people_get_a_table(folder):
 
 
 def test_mates_are_read_as_pairs():
-    assert mates_of(["fakes=reals"]) == {"fakes": "reals"}
+    assert mates_of(["fakes=reals", "fakes=others"]) == [("fakes", "reals"), ("fakes", "others")]
     with pytest.raises(Exception, match="FAKES=REALS"):
         mates_of(["fakes"])

@@ -102,7 +102,7 @@ def subjects(tmp_path):
 
 def test_the_grid_has_a_cell_for_every_step_and_set(subjects, tmp_path):
     scorer = Brightness()
-    found = robustness.grid(scorer, subjects, {}, scoring.memory(scorer, tmp_path))
+    found = robustness.grid(scorer, subjects, (), scoring.memory(scorer, tmp_path))
     assert list(found["steps"]) == ["unchanged", *processing.STEPS]
     cell = found["steps"]["JPEG 50"]["s (test)"]
     assert (cell["auc"], cell["balanced_accuracy"], cell["files"], cell["inconclusive"]) == (1.0, 1.0, 8, 0)
