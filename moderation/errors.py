@@ -73,6 +73,24 @@ class NothingToUndo(Conflict):
     slug = "nothing-to-undo"
 
 
+class UploadMissing(Conflict):
+    """Nothing has been put to this upload's address yet, or its bytes were fetched already."""
+
+    slug = "upload-missing"
+
+
+class NotAppealable(Conflict):
+    """Only a submission that has been scored can be appealed."""
+
+    slug = "not-appealable"
+
+
+class TooManyAppeals(Conflict):
+    """This submission has been appealed as often as it may be."""
+
+    slug = "too-many-appeals"
+
+
 class NameTaken(Conflict):
     """That name is already in use."""
 
@@ -103,6 +121,12 @@ class BadCredentials(UnmaskError):
     slug = "bad-credentials"
 
 
+class BadUploadUrl(UnmaskError):
+    """The address was not made by this service for this upload, or it has expired."""
+
+    slug = "bad-upload-url"
+
+
 class ScopeMissing(UnmaskError):
     """The API key may not do this."""
 
@@ -122,16 +146,6 @@ class Unresolved(ForbiddenAddress):
     """The host has no address, or its name server did not answer in time."""
 
 
-class BadSettings(UnmaskError):
-    """The configuration is incomplete or contradicts itself."""
-
-    slug = "bad-settings"
-
-
-class WorldDown(UnmaskError):
-    """An engine that Unmask depends on does not answer; the work will be tried again."""
-
-    slug = "world-down"
 class ForbiddenCallback(Refused):
     """The platform's policy allows no callbacks to that host."""
 
@@ -151,3 +165,53 @@ class NotFetched(UnmaskError):
         super().__init__(detail)
 
 
+class Busy(UnmaskError):
+    """Too much is asked for at the moment; it may be asked for again after ``retry_seconds``."""
+
+    slug = "busy"
+
+    def __init__(self, detail: str, retry_seconds: int) -> None:
+        self.retry_seconds = retry_seconds
+        super().__init__(detail)
+
+
+class TooManyRequests(Busy):
+    """This caller has to slow down."""
+
+    slug = "too-many-requests"
+
+
+class LineTooLong(Busy):
+    """Everybody has to wait until the line is shorter."""
+
+    slug = "line-too-long"
+
+
+class BadSettings(UnmaskError):
+    """The configuration is incomplete or contradicts itself."""
+
+    slug = "bad-settings"
+
+
+class WorldDown(UnmaskError):
+    """An engine that Unmask depends on does not answer; the work will be tried again."""
+
+    slug = "world-down"
+
+
+class BadSignature(BadCredentials):
+    """The message is not signed as this source's messages are."""
+
+    slug = "bad-signature"
+
+
+class BadEvent(Refused):
+    """The message is signed but cannot be read."""
+
+    slug = "bad-event"
+
+
+class SourceDisabled(UnmaskError):
+    """This source is disabled and takes nothing."""
+
+    slug = "source-disabled"

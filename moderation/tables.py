@@ -252,14 +252,20 @@ class Upload(Base):
 
 
 class Source(Base):
-    """Where a platform's own system sends word of new media, and how that word is verified."""
+    """Where a platform's own system sends word of new media, and how that word is verified.
+
+    `previous_secrets` verify, too, for a while after a rotation, as an endpoint's sign. `documents` are what its
+    adapter asked a worker to fetch, by URL: null (to keep) or false (to visit) until somebody has been there.
+    """
 
     __tablename__ = "sources"
     id: Mapped[str] = _id("src")
     platform_id: Mapped[str] = mapped_column(ForeignKey("platforms.id"), index=True)
     kind: Mapped[str]  # names an adapter
     secret: Mapped[str]
+    previous_secrets: Mapped[list[Any]] = mapped_column(server_default=sql("'[]'::jsonb"))
     options: Mapped[Json] = mapped_column(server_default=sql("'{}'::jsonb"))  # what its adapter needs besides
+    documents: Mapped[Json] = mapped_column(server_default=sql("'{}'::jsonb"))
     created_at: Mapped[datetime] = _now()
     disabled_at: Mapped[datetime | None]
     last_event_at: Mapped[datetime | None]
@@ -267,12 +273,13 @@ class Source(Base):
 
 
 class SourceEvent(Base):
-    """An event that a source has told of; told again, nothing happens."""
+    """What a source has told of: an event, or one medium of it. Told again, nothing happens."""
 
     __tablename__ = "source_events"
+    __table_args__ = (Index("ix_source_events_forgetting", "forget_at", postgresql_where=sql("forget_at IS NOT NULL")),)
     source_id: Mapped[str] = mapped_column(ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)  # SHA-256 of the adapter's deduplication key
-    received_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
+    forget_at: Mapped[datetime | None]  # never, where media can be listed again
 
 
 class Appeal(Base):
@@ -350,6 +357,7 @@ class Delivery(Base):
         _one_of("state", ("waiting", "delivered", "failed", "cancelled")),
         _one_of("event", EVENTS),
         Index("ix_deliveries_due", "next_attempt_at", postgresql_where=sql("state = 'waiting'")),
+        Index("ix_deliveries_finished", "finished_at", postgresql_where=sql("state <> 'waiting'")),
     )
     id: Mapped[str] = _id("msg")
     platform_id: Mapped[str] = mapped_column(ForeignKey("platforms.id"), index=True)
@@ -357,7 +365,6 @@ class Delivery(Base):
     callback_url: Mapped[str | None]  # instead of an endpoint; signed with the platform's callback secret
     submission_id: Mapped[str | None] = mapped_column(ForeignKey("submissions.id", ondelete="SET NULL"), index=True)
     decision_id: Mapped[str | None] = mapped_column(ForeignKey("decisions.id", ondelete="SET NULL"), index=True)
-        Index("ix_deliveries_finished", "finished_at", postgresql_where=sql("state <> 'waiting'")),
     event: Mapped[str]
     body: Mapped[str]  # the exact text that is signed and sent
     state: Mapped[str] = mapped_column(default="waiting")

@@ -21,7 +21,16 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("secret", sa.String(), nullable=False),
         sa.Column(
+            "previous_secrets",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
             "options", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'::jsonb"), nullable=False
+        ),
+        sa.Column(
+            "documents", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'::jsonb"), nullable=False
         ),
         sa.Column(
             "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
@@ -51,15 +60,19 @@ def upgrade() -> None:
         "source_events",
         sa.Column("source_id", sa.String(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
-        sa.Column(
-            "received_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
-        ),
+        sa.Column("forget_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["source_id"], ["sources.id"], name=op.f("fk_source_events_source_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("source_id", "key", name=op.f("pk_source_events")),
     )
-    op.create_index(op.f("ix_source_events_received_at"), "source_events", ["received_at"], unique=False)
+    op.create_index(
+        "ix_source_events_forgetting",
+        "source_events",
+        ["forget_at"],
+        unique=False,
+        postgresql_where=sa.text("forget_at IS NOT NULL"),
+    )
     op.create_table(
         "appeals",
         sa.Column("id", sa.String(), nullable=False),
@@ -94,19 +107,6 @@ def upgrade() -> None:
     op.add_column("media", sa.Column("seconds", sa.Double(), nullable=True))
     op.add_column("media", sa.Column("pdq", sa.String(), nullable=True))
     op.add_column("media", sa.Column("pdq_quality", sa.Integer(), nullable=True))
-    op.add_column("submissions", sa.Column("source_id", sa.String(), nullable=True))
-    op.add_column(
-        "submissions", sa.Column("origin", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True)
-    )
-    op.add_column("submissions", sa.Column("erase_asked_at", sa.DateTime(timezone=True), nullable=True))
-    op.create_index(
-        "ix_submissions_erasing",
-        "submissions",
-        ["erase_asked_at"],
-        unique=False,
-        postgresql_where=sa.text("erase_asked_at IS NOT NULL"),
-    )
-    op.create_index(
     op.create_table(
         "rounds",
         sa.Column("name", sa.String(), nullable=False),
@@ -127,14 +127,27 @@ def upgrade() -> None:
         op.f("ck_submissions_band"), "submissions", "band IN ('clear', 'review', 'fake', 'inconclusive')"
     )
     op.create_check_constraint(op.f("ck_submissions_placed"), "submissions", "(state = 'scored') <= (band IS NOT NULL)")
+    op.add_column("submissions", sa.Column("source_id", sa.String(), nullable=True))
+    op.add_column(
+        "submissions", sa.Column("origin", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True)
+    )
+    op.add_column("submissions", sa.Column("erase_asked_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_check_constraint(
+        op.f("ck_submissions_erasing"), "submissions", "(erase_asked_at IS NOT NULL) <= (state = 'deleted')"
+    )
+    op.create_index(
+        "ix_submissions_erasing",
+        "submissions",
+        ["erase_asked_at"],
+        unique=False,
+        postgresql_where=sa.text("erase_asked_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_submissions_fetching",
         "submissions",
         ["priority", "received_at"],
         unique=False,
         postgresql_where=sa.text("state = 'fetching'"),
-    op.create_check_constraint(
-        op.f("ck_submissions_erasing"), "submissions", "(erase_asked_at IS NOT NULL) <= (state = 'deleted')"
-    )
     )
     op.create_index(
         "ix_submissions_finished",
@@ -186,9 +199,15 @@ def downgrade() -> None:
     op.drop_index(
         "ix_submissions_erasing", table_name="submissions", postgresql_where=sa.text("erase_asked_at IS NOT NULL")
     )
+    op.drop_constraint(op.f("ck_submissions_erasing"), "submissions", type_="check")
     op.drop_column("submissions", "erase_asked_at")
     op.drop_column("submissions", "origin")
     op.drop_column("submissions", "source_id")
+    op.drop_constraint(op.f("ck_submissions_placed"), "submissions", type_="check")
+    op.drop_constraint(op.f("ck_submissions_band"), "submissions", type_="check")
+    op.drop_column("submissions", "band")
+    op.drop_index("ix_deliveries_finished", table_name="deliveries", postgresql_where=sa.text("state <> 'waiting'"))
+    op.drop_table("rounds")
     op.drop_column("media", "pdq_quality")
     op.drop_column("media", "pdq")
     op.drop_column("media", "seconds")
@@ -197,16 +216,12 @@ def downgrade() -> None:
     op.drop_column("api_keys", "scopes")
     op.drop_index(op.f("ix_appeals_submission_id"), table_name="appeals")
     op.drop_table("appeals")
-    op.drop_index(op.f("ix_source_events_received_at"), table_name="source_events")
+    op.drop_index(
+        "ix_source_events_forgetting", table_name="source_events", postgresql_where=sa.text("forget_at IS NOT NULL")
+    )
     op.drop_table("source_events")
-    op.drop_constraint(op.f("ck_submissions_erasing"), "submissions", type_="check")
     op.drop_index(op.f("ix_uploads_platform_id"), table_name="uploads")
     op.drop_index(op.f("ix_uploads_expires_at"), table_name="uploads")
     op.drop_table("uploads")
-    op.drop_constraint(op.f("ck_submissions_placed"), "submissions", type_="check")
-    op.drop_constraint(op.f("ck_submissions_band"), "submissions", type_="check")
-    op.drop_column("submissions", "band")
-    op.drop_index("ix_deliveries_finished", table_name="deliveries", postgresql_where=sa.text("state <> 'waiting'"))
-    op.drop_table("rounds")
     op.drop_index(op.f("ix_sources_platform_id"), table_name="sources")
     op.drop_table("sources")
