@@ -59,15 +59,17 @@ def read(path: Path) -> Familiarity:
     return found
 
 
-def fit(features: Floats) -> Familiarity | None:
-    """From features (n, d) in no particular order: every other one tells what is familiar, the rest set the limit.
-    None where n is below `FEWEST`.
+def fit(features: Floats, weights: NDArray[np.float64] | None = None) -> Familiarity | None:
+    """From features (n, d) in no particular order: every other one tells what is familiar, by its weight (n,) where
+    there are weights, and the rest set the limit. None where n is below `FEWEST`.
     """
     if len(features) < FEWEST:
         return None
     known, fresh = _unit(features[::2]), features[1::2]
-    centre = known.mean(axis=0)
-    _, _, directions = np.linalg.svd(known - centre, full_matrices=False)
+    shares = np.ones(len(known)) if weights is None else weights[::2]
+    shares = np.asarray(shares / shares.sum(), np.float32)[:, None]
+    centre = (shares * known).sum(axis=0)
+    _, _, directions = np.linalg.svd(np.sqrt(shares) * (known - centre), full_matrices=False)
     kept = np.ascontiguousarray(directions[:DIRECTIONS])
     limit = float(np.percentile(_residual(fresh, centre, kept), PERCENTILE))
     return Familiarity(centre, kept, max(limit, 1e-9))

@@ -6,7 +6,7 @@ The validation files are scored as serving will score them, finder and all. It r
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +18,7 @@ from model.bands import Thresholds
 from model.calibration import Calibration
 from model.detector import Detector, Judgement, Sheet
 from model.errors import ReleaseError
+from model.familiarity import Familiarity
 from model.releases import Release
 from model.sources import Item
 
@@ -43,8 +44,7 @@ def calibrate(release: Release, items: Sequence[Item], scored: Callable[[int], o
     (release.directory / releases.FAMILIAR).unlink(missing_ok=True)  # what is familiar is asked afresh
     releases.seal(plain)
     answers = _answers(Detector.load(release.directory), items, scored)
-    features = np.array([row for answer in answers for row in answer.features], np.float32)
-    if familiar := familiarity.fit(np.random.default_rng(0).permutation(features)):
+    if familiar := _familiar(answers):
         familiar.write(release.directory / releases.FAMILIAR)
     if spreads := [spread for answer in answers for spread in answer.spreads]:
         limits = replace(limits, spread=float(np.percentile(spreads, USUAL)))
@@ -52,6 +52,15 @@ def calibrate(release: Release, items: Sequence[Item], scored: Callable[[int], o
     cuts, promise = _thresholds(answers, fitted)
     training = {**plain.training, "promise": promise}
     return finish(replace(plain, calibration=fitted, thresholds=cuts, limits=limits, training=training))
+
+
+def _familiar(answers: Sequence[Answer]) -> Familiarity | None:
+    """Of all faces; a source counts by the root of its size, or the portraits of a small one would all be strange."""
+    sizes = Counter(answer.item.source for answer in answers)
+    rows = [(row, sizes[answer.item.source] ** -0.5) for answer in answers for row in answer.features]
+    order = np.random.default_rng(0).permutation(len(rows))
+    features, weights = np.array([row for row, _ in rows], np.float32), np.array([weight for _, weight in rows])
+    return familiarity.fit(features[order], weights[order])
 
 
 def _fitted(answers: Sequence[Answer]) -> Calibration:

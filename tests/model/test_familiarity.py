@@ -29,6 +29,15 @@ def test_strange_features_lie_beyond_it(features, chance):
     assert (known.distance(chance.normal(size=(100, 200)).astype(np.float32)) > 1).mean() > 0.95
 
 
+def test_a_small_source_of_its_own_kind_is_familiar_where_sources_weigh_by_the_root_of_their_size(features, chance):
+    kind = 3 * chance.normal(size=200).astype(np.float32)
+    small = kind + 0.3 * chance.normal(size=(60, 200)).astype(np.float32)
+    order = chance.permutation(1010)
+    every, weights = np.concatenate([features[:1000], small[:10]]), np.repeat([1000**-0.5, 10**-0.5], [1000, 10])
+    assert (familiarity.fit(every[order]).distance(small[10:]) > 1).mean() > 0.9
+    assert (familiarity.fit(every[order], weights[order]).distance(small[10:]) > 1).mean() < 0.1
+
+
 def test_how_strong_a_feature_is_does_not_matter(features):
     known = familiarity.fit(features)
     assert known.distance(7 * features[:9]) == pytest.approx(known.distance(features[:9]), rel=1e-3, abs=1e-6)
