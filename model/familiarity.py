@@ -66,8 +66,8 @@ def fit(features: Floats, weights: NDArray[np.float64] | None = None) -> Familia
     if len(features) < FEWEST:
         return None
     known, fresh = _unit(features[::2]), features[1::2]
-    shares = np.ones(len(known)) if weights is None else weights[::2]
-    shares = np.asarray(shares / shares.sum(), np.float32)[:, None]
+    told = np.ones(len(known)) if weights is None else weights[::2]
+    shares = np.asarray(told / told.sum(), np.float32)[:, None]
     centre = (shares * known).sum(axis=0)
     _, _, directions = np.linalg.svd(np.sqrt(shares) * (known - centre), full_matrices=False)
     kept = np.ascontiguousarray(directions[:DIRECTIONS])
