@@ -24,6 +24,8 @@ from api import (
 )
 from api import webhook_endpoints as endpoints
 from api.collaborators import EXTENSION, Collaborators
+from api.limits import Limits
+from api.pressure import Pressure
 from moderation import blobs as storage
 from moderation import database
 from moderation import queue as orders
@@ -49,12 +51,20 @@ def create(
     app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=settings.max_bytes + uploads.FORM_BYTES)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # answers read in the order that people think in
     app.url_map.converters["id"] = IdConverter
+    # each thread may be in a transaction at once; see deploy/gunicorn.conf.py
+    sessions = session_factory or database.sessions(database.connect(settings.database_url, pool=waiting.SEATS))
     app.extensions[EXTENSION] = Collaborators(
         settings=settings,
-        # each thread may be in a transaction at once; see deploy/gunicorn.conf.py
-        sessions=session_factory or database.sessions(database.connect(settings.database_url, pool=waiting.SEATS)),
+        sessions=sessions,
         blobs=blobs or storage.connect(settings.media),
         queue=queue or orders.application(settings.redis_url),
+        limits=Limits(
+            settings.redis_url,
+            a_key=settings.rate_limit,
+            failures=settings.key_attempts,
+            salt=settings.secret_key,
+        ),
+        pressure=Pressure(sessions, settings.max_line),
     )
     for room in (requests, headers, errors, credentials):
         room.register(app)

@@ -10,6 +10,8 @@ from celery import Celery
 from flask import current_app
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.limits import Limits
+from api.pressure import Pressure
 from moderation.blobs import Blobs
 from moderation.settings import Settings
 
@@ -24,6 +26,8 @@ class Collaborators:
     sessions: sessionmaker[Session]
     blobs: Blobs
     queue: Celery
+    limits: Limits
+    pressure: Pressure
 
 
 def collaborators() -> Collaborators:

@@ -7,12 +7,14 @@ neither its place among the decorators nor a forgotten hook can let anybody in.
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, g, request
+from flask import Flask, Response, current_app, g, request
 
-from api.collaborators import collaborators
+from api.collaborators import Collaborators, collaborators
 from moderation import platforms
-from moderation.errors import BadCredentials, ScopeMissing
+from moderation.errors import BadCredentials, ScopeMissing, TooManyRequests
 from moderation.tables import SCOPES
+
+BODY_BYTES = 256 * 1024  # of JSON, where a view has no cap of its own
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -37,21 +39,62 @@ def scope_of(app: Flask, endpoint: str | None) -> str | None:
 def register(app: Flask) -> None:
     """Checks the key of every request for a view of ``app`` that needs one."""
     app.before_request(_check)
+    app.after_request(_tell)
 
 
 def _check() -> None:
     scope = scope_of(current_app, request.endpoint)
     if scope is None:
         return
+    at = collaborators()
     sent = request.authorization
     if sent is None or sent.type != "bearer" or not sent.token:
         raise BadCredentials("send Authorization: Bearer <api key>")
-    with collaborators().sessions.begin() as session:
-        key = platforms.authenticate(session, sent.token)
-        g.platform_id, g.key_id = key.platform_id, key.id
-        scopes = key.scopes
+    scopes = _recognise(at, sent.token)
+    spend()
     if scope not in scopes:
         raise ScopeMissing(scope)
+    if scope == "submit":
+        at.pressure.admit()  # as if urgent: what is refused now need not be read
+    if request.mimetype != "multipart/form-data":  # whose reader has its own cap
+        request.max_content_length = BODY_BYTES
+
+
+def _recognise(at: Collaborators, bearer: str) -> list[str]:
+    """Remembers whose key this is for the rest of the request, and returns its scopes."""
+    address = request.remote_addr or ""
+    at.limits.admit(address, bearer)
+    try:
+        with at.sessions.begin() as session:
+            key = platforms.authenticate(session, bearer)
+            g.platform_id, g.key_id = key.platform_id, key.id
+            scopes = list(key.scopes)
+    except BadCredentials:
+        at.limits.failed(address, bearer)
+        raise
+    at.limits.succeeded(bearer)
+    return scopes
+
+
+def spend(cost: int = 1) -> None:
+    """Takes from the allowance of the present request's key. A batch asks for as much more as it has further items.
+
+    Raises:
+        TooManyRequests: when less is left; nothing was taken.
+    """
+    window = g.window = collaborators().limits.spend(key_id(), cost)
+    if window is not None and not window.granted:
+        raise TooManyRequests(f"more than {window.limit} requests in the time that this key has for them", window.wait)
+
+
+def _tell(response: Response) -> Response:
+    """Says what is left of the key's allowance, in the words of draft-ietf-httpapi-ratelimit-headers-06."""
+    window = g.get("window")
+    if window is not None:
+        response.headers["RateLimit-Limit"] = str(window.limit)
+        response.headers["RateLimit-Remaining"] = str(window.remaining)
+        response.headers["RateLimit-Reset"] = str(window.wait)
+    return response
 
 
 def platform_id() -> str:

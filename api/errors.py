@@ -60,6 +60,7 @@ CATALOGUE = {
             "The address is wrong, or what it named belongs to another platform.",
         ),
         Problem("method-not-allowed", 405, "This address does not take that method", "The Allow header lists them."),
+        Problem("too-slow", 408, "The body arrives too slowly", "Send it again over a better line, or in less time."),
         Problem("conflict", 409, "Something else happened first", "Read the present state and decide again."),
         Problem("claim-lost", 409, "The claim has ended", "Claim the flag again; somebody else may hold it now."),
         Problem("already-decided", 409, "The flag is already decided", "Undo the standing decision first."),
@@ -118,6 +119,12 @@ CATALOGUE = {
             "Use a new key for every new request; repeat one only with the very same body.",
         ),
         Problem("too-many-requests", 429, "Too many requests", "Wait as long as Retry-After says."),
+        Problem(
+            "line-too-long",
+            503,
+            "Too many submissions are waiting",
+            "Nothing was accepted. Try again after Retry-After, with jitter; urgent submissions come in for longer.",
+        ),
         Problem("internal-error", 500, "Something is broken on our side", "Tell the operator the request_id."),
         Problem("world-down", 503, "Part of the service is away", "Nothing was accepted. Try again after Retry-After."),
     )
@@ -128,6 +135,7 @@ BY_STATUS = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    408: "too-slow",
     409: "conflict",
     413: "too-large",
     415: "unsupported-media-type",
@@ -143,6 +151,7 @@ BY_STATUS = {
 }
 BY_FAMILY = (
     (errors.WorldDown, "world-down"),
+    (errors.Busy, "too-many-requests"),
     (errors.BadMedia, "bad-media"),
     (errors.Refused, "refused"),
     (errors.BadCredentials, "bad-credentials"),
@@ -193,6 +202,10 @@ def respond(problem: Problem, detail: str, *, fields: dict[str, list[str]] | Non
 
 def _domain(error: errors.UnmaskError) -> Response:
     problem = of(error)
+    if isinstance(error, errors.Busy):  # expected, and frequent when it happens: no line in the log but the request's
+        response = respond(problem, error.detail)
+        response.headers["Retry-After"] = str(error.retry_seconds)
+        return response
     if problem.status >= 500:  # an engine's own words name hosts and paths: they are the operator's
         log.error("request_failed", slug=error.slug, error=error.detail)
         return respond(problem, problem.advice)

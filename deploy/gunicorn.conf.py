@@ -21,20 +21,18 @@ from gunicorn.http.message import Request  # noqa: E402
 from gunicorn.workers.base import Worker  # noqa: E402
 from prometheus_client import multiprocess  # noqa: E402
 
-from api import waiting  # noqa: E402
+from api import pace, waiting  # noqa: E402
 from moderation import logs  # noqa: E402
 from moderation import settings as configuration  # noqa: E402
-
-BODY_SECONDS = 30  # a client that sends or takes nothing for this long loses its connection, and gives its thread back
 
 _settings = configuration.load()
 logs.configure(_settings.log_format, _settings.log_level, process="api")
 
 wsgi_app = "api.wsgi:application"
 bind = f"{_settings.host}:{_settings.port}"
-worker_class = "gthread"
+worker_class = "api.serving.PatientWorker"
 workers = 2
-threads = 2 * waiting.SEATS  # half of them may be held by long polls
+threads = 2 * waiting.SEATS  # half of them may be held by long polls, a quarter by slow bodies
 timeout = 60  # of a worker whose main thread no longer answers; threads may take longer
 graceful_timeout = 35  # the longest poll is 30 seconds
 keepalive = 15
@@ -71,5 +69,13 @@ def on_exit(_server: Arbiter) -> None:
 
 
 def pre_request(_worker: Worker, request: Request) -> None:
-    """Bounds each read of the body: gunicorn itself waits for ever, and a thread with it."""
-    request.unreader.sock.settimeout(BODY_SECONDS)
+    """Watches the pace of the body, and bounds the time that a client takes to read its answer."""
+    request.unreader.sock.settimeout(pace.SILENCE_SECONDS)
+    request.unreader.sock = pace.PacedSocket(request.unreader.sock)
+
+
+def post_request(_worker: Worker, request: Request, *_: object) -> None:
+    """Ends the watch; the connection may carry another request."""
+    if isinstance(request.unreader.sock, pace.PacedSocket):
+        request.unreader.sock.leave()
+        request.unreader.sock = request.unreader.sock.stream

@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     max_pixels: int = Field(100_000_000, ge=1, description="width times height of one frame")
     max_frames: int = Field(2_000, ge=1, description="frames of an animated image")
 
+    # limits of how much is accepted
+    rate_limit: str = Field("3000 per minute", description="requests of one API key; none when empty")
+    key_attempts: str = Field("60 per minute", description="failed API keys of one address; no limit when empty")
+    max_line: int = Field(100_000, ge=1, description="submissions in the line above which only urgent ones may join")
+
     # the ledger
     lease_seconds: float = Field(60, gt=0, description="how long a worker may hold what it claimed, without renewing")
     max_attempts: int = Field(3, ge=1)

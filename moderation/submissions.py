@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, NamedTuple
 
-from sqlalchemy import Select, and_, func, select, tuple_, update
+from sqlalchemy import Select, and_, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
@@ -293,6 +293,15 @@ def take_back(session: Session, *, max_attempts: int, limit: int = 500) -> Taken
             row.state, row.lease, row.lease_expires_at = "waiting", None, None
     session.flush()
     return TakenBack(len(rows) - failed, failed)
+
+
+def line(session: Session, *, most: int) -> int:
+    """Returns how many submissions are to be fetched or scored, put back or not; it counts no further than ``most``."""
+    states = (
+        select(literal(1)).where(Submission.state == state).limit(most).subquery() for state in ("waiting", "fetching")
+    )
+    counts = [session.scalars(select(func.count()).select_from(rows)).one() for rows in states]
+    return min(sum(counts), most)
 
 
 def waiting(session: Session) -> dict[int, int]:

@@ -16,6 +16,7 @@ from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager, current_user, login_user, logout_user
 
+from api import limits
 from api.collaborators import collaborators
 from api.dashboard.pages import blueprint, failure, field, local_path
 from moderation import audit, people
@@ -117,7 +118,7 @@ def throttle(app: Flask, settings: Settings) -> None:
         get_remote_address,
         app=app,
         key_prefix="unmask",
-        storage_uri=_storage(settings.redis_url),
+        storage_uri=limits.storage_url(settings.redis_url),
         storage_options={"socket_connect_timeout": 1, "socket_timeout": 1},
         in_memory_fallback_enabled=True,
         on_breach=_wait,
@@ -143,11 +144,3 @@ def _slowed(error: RateLimitExceeded) -> Any:
 def _account() -> str:
     """Names the account that a login is for, without keeping its address in Redis."""
     return "account " + hashlib.sha256(field("email", LONGEST_EMAIL).lower().encode()).hexdigest()
-
-
-def _storage(redis_url: str) -> str:
-    """Returns ``redis_url`` as the limiter spells it: a Unix socket is `redis+unix://` there."""
-    for scheme in ("unix://", "redis+socket://"):
-        if redis_url.startswith(scheme):
-            return redis_url.replace(scheme, "redis+unix://", 1)
-    return redis_url
