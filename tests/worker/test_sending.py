@@ -1,17 +1,12 @@
 import contextlib
-import datetime as dt
-import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from moderation.addresses import Target
-from worker import sending
+from worker import connections, sending
 
 
 @contextlib.contextmanager
@@ -89,7 +84,8 @@ def test_a_redirect_is_a_failure_and_not_followed(status):
     ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(header, least, most):
-    seconds = sending._seconds(header)
+    response = SimpleNamespace(headers={"Retry-After": header})
+    seconds = connections.retry_after(response)
     assert seconds is None if least is None else least <= seconds <= most
 
 
@@ -135,38 +131,12 @@ def test_nobody_there_and_nonsense_are_errors_in_words():
         assert "BadStatusLine" in post(port).error
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A self-signed certificate for hooks.test, with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hooks.test")])
-    now = dt.datetime.now(dt.UTC)
-    day = dt.timedelta(days=1)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("hooks.test")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "hooks.pem"
-    pem = serialization.Encoding.PEM
-    file.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()) + made.public_bytes(pem)
-    )
-    return file
-
-
-@pytest.fixture
-def tls(certificate):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
-@pytest.fixture
-def trusted(certificate, monkeypatch):
-    """As if an authority had signed the certificate."""
-    monkeypatch.setattr(sending, "_tls", lambda: ssl.create_default_context(cafile=certificate))
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\n" + b"X-Long: z\r\n" * 9000, b"HTTP/1.1 100 Continue\r\n\r\n" * 9000]
+)
+def test_an_endless_head_is_not_kept(head):
+    with receiver(lambda handler: handler.wfile.write(head)) as (port, _):
+        assert "LineTooLong" in post(port).error or "more than 100" in post(port).error
 
 
 @pytest.fixture
