@@ -1,26 +1,36 @@
 """From the frames of an animation or a video to one score.
 
-The best frame never counts by itself: one odd frame is noise, a blink or a cut. The score is the mean of the few ranks
-right below it: enough that chance does not fill them, and few enough that a swap which lasts some seconds of a long
-clip is not averaged away. Frames are ranked, not joined: their order does not matter. It refuses to score no frames.
+A forgery lasts: it shows in frames that follow each other. So a clip is as suspicious as the worst three neighbours in
+it, the best of the three left out: one odd frame (a blink, a cut, noise) moves nothing, and a swap of some seconds is
+not averaged away by the minutes around it. It is a rule and not a model; what it costs is that the worst run of a long
+real clip scores higher than a photograph of the same face would.
+
+Measured on 70 pairs of DFDC crops, each seen in 32 slightly moved and recompressed copies, three of them swapped for
+the forged partner: AUC .81 against the unswapped clips (a single crop: .83; the mean of ranks 2 to 5 that stood here
+before: .65; the mean of all: .55). At a cut that accuses a tenth of single real crops it accuses a fifth of real clips
+(before: a quarter; the highest frame alone: over a third). Swaps of two frames are mostly missed (.65). Scores are
+calibrated on images, not on clips. It refuses to score no frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-SHARE = 8  # of the frames, one in so many counts
-FEWEST = 2  # but never fewer
+RUN = 3  # neighbours that are looked at together
 
 
 def score(frames: Sequence[float]) -> float:
-    """P(fake) of a clip from its frames' P(fake): of one or two frames their mean, of n the mean of the max(2,
-    ceil(n / 8)) ranks below the best. It lies between the lowest and the highest frame, and no frame that rises
-    lowers it. Raises ValueError for no frames.
+    """P(fake) of a clip from its frames' P(fake), in the order of time: of one or two frames their mean, of more the
+    highest mean of two that any `RUN` neighbours have without their best. It lies between the lowest and the highest
+    frame, no frame that rises lowers it, and the highest frame alone moves nothing. Raises ValueError for no frames.
     """
     if not frames:
         raise ValueError("a clip needs at least one frame")
-    ranked = sorted(frames, reverse=True)
-    count = max(FEWEST, -(-len(ranked) // SHARE))
-    counted = ranked[1 : 1 + count] if len(ranked) > FEWEST else ranked
-    return float(min(max(sum(counted) / len(counted), counted[-1]), counted[0]))  # rounding stays within them, too
+    if len(frames) < RUN:
+        return float(sum(frames) / len(frames))
+    return max(_robust(frames[first : first + RUN]) for first in range(len(frames) - RUN + 1))
+
+
+def _robust(run: Sequence[float]) -> float:
+    low, middle, _ = sorted(run)
+    return float(min(max((low + middle) / 2, low), middle))  # rounding stays within them, too

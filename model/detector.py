@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +18,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model import bands, clips, crops, faces, pixels, releases
+from model import bands, clips, crops, faces, pixels, releases, videos
 from model.errors import BadImage, ReleaseError
 from model.faces import FaceFinder, FoundFace
 from model.panels import Panel
+from model.pixels import Frame
+from model.videos import Budget
 
 _FACELESS = (bands.NO_FACE,)
 
@@ -31,7 +33,7 @@ class Face:
     """One face: `box` (x, y, width, height) in pixels of the upright image, its own P(fake), `quality` (size_px: the
     box's longer side; sharpness: variance of the crop's Laplacian; confidence: the finder's, 0 to 1; jpeg_quality: of
     a JPEG, as its tables say; distance: how unfamiliar the face is, 1 being the limit; spread: of the members' P(fake);
-    each only where it is known), and of an animation the `frame` it was seen in.
+    each only where it is known), and of a clip (a video or an animation) the `frame` it was seen in.
     """
 
     box: tuple[int, int, int, int]
@@ -42,10 +44,13 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class FrameScore:
-    """One frame of an animation: its place in the sequence and its P(fake)."""
+    """One frame of a clip: its place in the sequence, its P(fake), and the seconds from the beginning at which it is
+    shown; None for the pages of a TIFF.
+    """
 
     index: int
     score: float
+    time: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class Judgement:
             ],
             "width": self.width,
             "height": self.height,
-            "frames": [{"index": frame.index, "score": frame.score} for frame in self.frames],
+            "frames": [{"index": frame.index, "time": frame.time, "score": frame.score} for frame in self.frames],
         }
 
 
@@ -93,6 +98,7 @@ class Cut:
     """
 
     frame: int
+    time: float | None
     crops: tuple[NDArray[np.uint8], ...]
     place: tuple[float, float, float, float] | None = None
     box: tuple[int, int, int, int] | None = None
@@ -101,11 +107,14 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One decoded file: the size of its first frame and the crops of all its frames, faces largest first."""
+    """One decoded file: the size of its first frame, the crops of all its frames, faces largest first, and what an
+    onlooker (see `Detector.load`) made of each frame.
+    """
 
     width: int
     height: int
     cuts: tuple[Cut, ...]
+    seen: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +138,20 @@ class Vote:
 class Detector:
     """A release, a face finder and a device. Its methods are safe from many threads."""
 
-    def __init__(self, panel: Panel, finder: FaceFinder, threads: int, max_pixels: int) -> None:
+    def __init__(
+        self,
+        panel: Panel,
+        finder: FaceFinder,
+        threads: int,
+        max_pixels: int,
+        budget: Budget | None = None,
+        onlooker: Callable[[Frame], Any] | None = None,
+    ) -> None:
         self.release = panel.release
         self.panel = panel
         self.max_pixels = max_pixels
+        self.budget = budget or Budget()
+        self._onlooker = onlooker
         self._finder = finder
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
 
@@ -144,9 +163,13 @@ class Detector:
         face_model: Path | None = None,
         threads: int | None = None,
         max_pixels: int = pixels.MAX_PIXELS,
+        budget: Budget | None = None,
+        onlooker: Callable[[Frame], Any] | None = None,
     ) -> Detector:
         """A detector from the release in a directory (the shipped one when None) on `auto`, `cpu` or `cuda:N`, with
-        the face network `face_model` in place of the release's own. Raises ReleaseError and DeviceError.
+        the face network `face_model` in place of the release's own. `max_pixels` bounds images, `budget` clips.
+        `onlooker` is called with each frame that is looked at, in `prepare`'s threads: whoever wants something else of
+        the pixels need not decode them again. Raises ReleaseError and DeviceError.
         """
         found = releases.read(release)
         threads = threads or len(os.sched_getaffinity(0))
@@ -154,7 +177,7 @@ class Detector:
             finder = faces.load(face_model or found.file(releases.FACES))
         except ValueError as error:
             raise ReleaseError(str(error)) from error
-        return cls(Panel.load(found, device, threads), finder, threads, max_pixels)
+        return cls(Panel.load(found, device, threads), finder, threads, max_pixels, budget, onlooker)
 
     def score(self, files: Sequence[bytes]) -> list[Judgement | Failure]:
         """One answer per file, in order. It never raises for a bad file."""
@@ -173,24 +196,35 @@ class Detector:
             for sheet in prepared.sheets
         ]
 
+    def frames(self, content: bytes) -> Iterator[Frame]:
+        """The frames of a file that are looked at: one of a still image, up to `budget.frames` of a clip. Raises
+        BadImage.
+        """
+        if videos.container(content):
+            return videos.decode(content, self.budget)
+        return pixels.decode(content, self.max_pixels, self.budget.frames)
+
     def _sheet(self, content: bytes) -> Sheet | Failure:
         cuts: list[Cut] = []
+        seen: list[Any] = []
         height = width = 0
         try:
-            for frame in pixels.decode(content, self.max_pixels):
+            for frame in self.frames(content):
                 height, width = (height, width) if cuts else frame.pixels.shape[:2]
                 cuts += self._cuts(frame)
+                if self._onlooker:
+                    seen.append(self._onlooker(frame))
         except BadImage as error:
             return Failure(error.slug, str(error))
-        return Sheet(width, height, tuple(cuts))
+        return Sheet(width, height, tuple(cuts), tuple(seen))
 
-    def _cuts(self, frame: pixels.Frame) -> list[Cut]:
+    def _cuts(self, frame: Frame) -> list[Cut]:
         found = self._finder.find(frame.pixels)
-        views = self.panel.views
+        index, time, views = frame.index, frame.time, self.panel.views
         if not found:
-            return [Cut(frame.index, tuple(crops.whole(frame.pixels, size) for size, _ in views))]
+            return [Cut(index, time, tuple(crops.whole(frame.pixels, size) for size, _ in views))]
         return [
-            Cut(frame.index, seen, face.box, _clipped(face, frame.pixels), _quality(face, seen[0], frame.jpeg_quality))
+            Cut(index, time, seen, face.box, _clipped(face, frame.pixels), _quality(face, seen[0], frame.jpeg_quality))
             for face in found
             for seen in [tuple(crops.square(frame.pixels, face.box, margin, size) for size, margin in views)]
         ]
@@ -218,7 +252,7 @@ class Detector:
     def _judgement(self, sheet: Sheet, votes: Sequence[Vote]) -> Judgement:
         """The file's score is a robust maximum. One forged face makes a file fake, however many real ones stand
         beside it, so a mean would dilute it; but tiny, soft and strange faces score at random, so they count only where
-        no other is; and of an animation's frames the best does not count by itself (see `clips`).
+        no other is; and of a clip's frames the best does not count by itself (see `clips`).
         """
         faced = any(vote.cut.box for vote in votes)
         scored = [vote for vote in votes if vote.cut.box or not faced]
@@ -227,10 +261,12 @@ class Detector:
         by_frame: dict[int, float] = {}
         for vote in voting:
             by_frame[vote.cut.frame] = max(vote.score, by_frame.get(vote.cut.frame, 0.0))
-        score = clips.score(list(by_frame.values()))
+        timeline = sorted(by_frame.items())
+        score = clips.score([score for _, score in timeline])
         doubts = () if sound else tuple(dict.fromkeys(word for vote in scored for word in vote.doubts))
         band = bands.band(score, self.release.thresholds, doubts)
         top = max(voting, key=lambda vote: vote.score)
+        times = {vote.cut.frame: vote.cut.time for vote in votes}
         return Judgement(
             score=score,
             band=band,
@@ -240,9 +276,7 @@ class Detector:
             ),
             width=sheet.width,
             height=sheet.height,
-            frames=tuple(FrameScore(*pair) for pair in sorted(by_frame.items()))
-            if len({vote.cut.frame for vote in votes}) > 1
-            else (),
+            frames=tuple(FrameScore(index, score, times[index]) for index, score in timeline) if len(times) > 1 else (),
         )
 
 

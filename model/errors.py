@@ -35,6 +35,12 @@ class TooManyPixels(BadImage):
     slug = "too-many-pixels"
 
 
+class TooLong(BadImage):
+    """The video is longer than the limit."""
+
+    slug = "too-long"
+
+
 class TornFile(BadImage):
     """The file ends before its image does."""
 

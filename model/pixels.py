@@ -1,7 +1,7 @@
 """From a file's bytes to upright RGB pixels, whatever the format, mode or orientation they were stored in.
 
-It refuses what is empty, torn, too large, or no image, each with its own error; it reads no video. Metadata never
-leaves this module: what the detector sees is pixels alone.
+It refuses what is empty, torn, too large, or no image, each with its own error; video is read by `videos`. Metadata
+never leaves this module: what the detector sees is pixels alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from model import compression
+from model import compression, durations
 from model.errors import BadImage, EmptyFile, TooManyPixels, TornFile, UnsupportedMedia
 
 pillow_heif.register_heif_opener()
@@ -26,7 +26,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF", "TIFF", "BMP")
 # Of a HEIF or MPO file (a JPEG with more behind it) only the first picture is shown: the others are previews, depth
 # maps and gain maps.
 SEQUENCES = {"GIF", "WEBP", "PNG", "AVIF", "TIFF"}
-MOST_FRAMES = 8
+MOST_FRAMES = 32
 MAX_PIXELS = 100_000_000
 ANIMATION_ALLOWANCE = 10  # all frames together may hold this many times the limit of one
 # Decoders raise whatever their parsers stumble over; each of these is the file's fault, not ours. A warning is one
@@ -44,23 +44,25 @@ _TURNED: dict[object, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
     8: lambda stored: stored.swapaxes(0, 1)[::-1],
 }
-_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
+BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"avif", b"avis")
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a file: its place in the sequence, its pixels, uint8 (height, width, 3), upright RGB, and of a
-    JPEG its quality, 1 to 100, as `compression.quality` reads it.
+    """One picture of a file: its place in the sequence, its pixels, uint8 (height, width, 3), upright RGB; of a JPEG
+    its quality, 1 to 100, as `compression.quality` reads it; of a clip the seconds from the beginning at which it is
+    shown.
     """
 
     index: int
     pixels: NDArray[np.uint8]
     jpeg_quality: int | None = None
+    time: float | None = None
 
 
 def decode(content: bytes, max_pixels: int = MAX_PIXELS, most_frames: int = MOST_FRAMES) -> Iterator[Frame]:
-    """One frame of a still image, at most `most_frames` of an animation, sampled evenly from first to last; each is
-    decoded when it is asked for, so that a long animation never lies in memory whole.
+    """One frame of a still image, at most `most_frames` of an animation, at even distances in the time that it takes;
+    each is decoded when it is asked for, so that a long animation never lies in memory whole.
 
     Raises EmptyFile, UnsupportedMedia, TooManyPixels (before any pixel is decoded), TornFile, or BadImage.
     """
@@ -101,11 +103,28 @@ def _frames(image: ImageFile.ImageFile, content: bytes, max_pixels: int, most: i
     count = getattr(image, "n_frames", 1) if image.format in SEQUENCES else 1
     if count * image.width * image.height > ANIMATION_ALLOWANCE * max_pixels:
         raise TooManyPixels(f"{count} frames of {image.width} x {image.height} are more than is decoded")
-    for index in np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist():
-        if count > 1:
-            image.seek(index)
-            _check(image, max_pixels)
-        yield Frame(index, upright(image))
+    if count == 1 or image.format == "TIFF":  # whose pages are shown at no time
+        for index in np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist():
+            if count > 1:
+                image.seek(index)
+                _check(image, max_pixels)
+            yield Frame(index, upright(image))
+        return
+    ends = np.cumsum(durations.seconds(content, str(image.format), count))
+    for index in _shown(ends, most):
+        image.seek(index)
+        _check(image, max_pixels)
+        yield Frame(index, upright(image), time=round(float(ends[index - 1]), 3) if index else 0.0)
+
+
+def _shown(ends: NDArray[np.float64], most: int) -> list[int]:
+    """Which frames to look at, ascending, where frame i is shown until `ends[i]` seconds: all of a few, else those that
+    are shown in the middle of each of `most` equal parts of the time.
+    """
+    if len(ends) <= most:
+        return list(range(len(ends)))
+    middles = (np.arange(most) + 0.5) * ends[-1] / most
+    return [int(index) for index in np.unique(np.searchsorted(ends, middles, side="right"))]
 
 
 def _check(image: Image.Image, max_pixels: int) -> None:
@@ -155,7 +174,7 @@ def _eight_bit(deep: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 def _known(content: bytes) -> bool:
     named = any(content[at:].startswith(magic) for at, magics in _MAGIC.items() for magic in magics)
-    return named or (content[4:8] == b"ftyp" and content[8:12] in _BRANDS)
+    return named or (content[4:8] == b"ftyp" and content[8:12] in BRANDS)
 
 
 def _explained(content: bytes, error: Exception) -> BadImage:

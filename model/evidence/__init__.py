@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model import crops, pixels
+from model import crops
 from model.detector import Cut, Detector, Face, Failure, Judgement, Sheet
 from model.evidence import heatmaps
 from model.evidence.heatmaps import Heatmap
@@ -55,7 +55,8 @@ def gather(detector: Detector, content: bytes) -> Evidence | Failure:
     assert isinstance(sheet, Sheet)
     faced: list[tuple[Cut, Face]] = list(zip([cut for cut in sheet.cuts if cut.box], judgement.faces, strict=True))
     chosen = sorted(faced, key=lambda pair: -pair[1].score)[:MOST]
-    frames = {frame.index: frame.pixels for frame in pixels.decode(content, detector.max_pixels)}
+    needed = {cut.frame for cut, _ in chosen} or {sheet.cuts[0].frame}
+    frames = {frame.index: frame.pixels for frame in detector.frames(content) if frame.index in needed}
     margin = max(margin for _, margin in detector.panel.views)
     found = [
         FaceEvidence(

@@ -127,12 +127,27 @@ def test_floating_point_greys_span_black_to_white(small, encode):
     assert np.array_equal(only(encode(Image.fromarray(grey.astype(np.float32) / 255), "TIFF"))[..., 1], grey)
 
 
+EVEN = [1, 3, 6, 8, 11, 13, 16, 18]  # shown in the middle of each eighth of the time
+
+
 @pytest.mark.parametrize(("form", "options"), [("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {}), ("TIFF", {})])
 def test_an_animation_is_sampled_from_first_to_last(encode, form, options):
     film = [Image.new("RGB", (60, 40), (12 * index,) * 3) for index in range(20)]
-    frames = list(pixels.decode(encode(film[0], form, save_all=True, append_images=film[1:], **options)))
-    assert [frame.index for frame in frames] == [0, 3, 5, 8, 11, 14, 16, 19]
+    content = encode(film[0], form, save_all=True, append_images=film[1:], **options)
+    assert [frame.index for frame in pixels.decode(content)] == list(range(20))
+    frames = list(pixels.decode(content, most_frames=8))
+    assert [frame.index for frame in frames] == ([0, 3, 5, 8, 11, 14, 16, 19] if form == "TIFF" else EVEN)
     assert [int(frame.pixels[20, 30, 0]) for frame in frames] == [12 * frame.index for frame in frames]
+
+
+@pytest.mark.parametrize(("form", "options"), [("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {})])
+def test_an_animation_is_sampled_by_the_time_that_its_frames_are_shown(encode, form, options):
+    film = [Image.new("RGB", (60, 40), (12 * index,) * 3) for index in range(20)]
+    long = [1000 if index == 5 else 100 for index in range(20)]
+    content = encode(film[0], form, save_all=True, append_images=film[1:], duration=long, **options)
+    frames = list(pixels.decode(content, most_frames=8))
+    assert [frame.index for frame in frames] == [1, 5, 7, 10, 14, 18]
+    assert [frame.time for frame in frames] == pytest.approx([0.1, 0.5, 1.6, 1.9, 2.3, 2.7])
 
 
 def test_of_a_cameras_picture_with_previews_only_the_first_is_seen(small, encode):
