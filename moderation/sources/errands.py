@@ -6,7 +6,8 @@ stranger who can send anything must not be able to make us go anywhere often.
 
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import cast, delete, func, select, tuple_
+from sqlalchemy.dialects.postgresql import JSONPATH
 from sqlalchemy.orm import Session
 
 from moderation.tables import Json, Source, SourceEvent
@@ -35,7 +36,7 @@ def want(session: Session, source_id: str, url: str, *, keep: bool) -> None:
 
 def outstanding(session: Session, limit: int = 20) -> list[Errand]:
     """Returns errands that nobody has run yet, of sources that are not disabled."""
-    waiting = func.jsonb_path_exists(Source.documents, "$.* ? (@ == null || @ == false)")
+    waiting = func.jsonb_path_exists(Source.documents, cast("$.* ? (@ == null || @ == false)", JSONPATH))
     rows = session.scalars(select(Source).where(waiting, Source.disabled_at.is_(None)).limit(limit))
     return [Errand(row.id, url, row.documents[url] is _TO_KEEP) for row in rows for url in _open(row.documents)][:limit]
 

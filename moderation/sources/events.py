@@ -9,7 +9,7 @@ from typing import Literal
 
 from moderation.tables import PRIORITIES, Json
 
-DEFAULT, URGENT = PRIORITIES.index("default"), PRIORITIES.index("urgent")
+URGENT = PRIORITIES.index("urgent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Medium:
     origin: Json
     external_id: str | None = None
     context: Json = field(default_factory=dict)
-    priority: int = DEFAULT  # index into tables.PRIORITIES
+    priority: int | None = None  # index into tables.PRIORITIES; the source's or the platform's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from moderation import submissions
 from moderation.errors import SourceDisabled
-from moderation.sources import bodies, catalogue, errands, events, registry
+from moderation.sources import bodies, catalogue, errands, registry
 from moderation.sources.events import Event, Medium, Message, Wanted
 from moderation.submissions import Draft
 from moderation.tables import PRIORITIES, Source, SourceEvent, Submission
@@ -124,12 +124,12 @@ def _remember(session: Session, source: Source, keys: set[str]) -> set[str]:
 
 
 def _draft(source: Source, medium: Medium) -> Draft:
-    usual = PRIORITIES.index(source.options.get("priority") or PRIORITIES[events.DEFAULT])
+    usual = source.options.get("priority")
     return Draft(
         platform_id=source.platform_id,
         source_id=source.id,
         external_id=_short(medium.external_id),
-        priority=usual if medium.priority == events.DEFAULT else medium.priority,
+        priority=PRIORITIES.index(usual) if usual and medium.priority is None else medium.priority,
         context=bodies.context(medium.context),
     )
 

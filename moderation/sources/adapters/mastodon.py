@@ -28,7 +28,7 @@ def read(terms: Terms, message: Message) -> Event:
     name, thing = bodies.word(sent.get("event")), bodies.inner(sent.get("object"))
     number = bodies.word(thing.get("id"))
     if name in ("status.created", "status.updated"):
-        statuses, about, priority = [thing], {}, events.DEFAULT
+        statuses, about, priority = [thing], {}, None
     elif name == "report.created":
         statuses, priority = bodies.objects(thing.get("statuses")), events.URGENT
         about = bodies.told(report=number, category=bodies.word(thing.get("category")))

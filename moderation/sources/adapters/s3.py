@@ -50,9 +50,7 @@ def read(terms: Terms, message: Message) -> Event:
     return Event("media", _name(created[0]), key or " ".join(sorted(one.key for one in media)), media, note)
 
 
-def medium(
-    bucket: str, name: str, *, etag: str, version: str, size: int | None, priority: int = events.DEFAULT
-) -> Medium:
+def medium(bucket: str, name: str, *, etag: str, version: str, size: int | None, priority: int | None = None) -> Medium:
     """Returns an object as a medium; `reconcile` makes the same of what it finds in a listing."""
     origin = bodies.told(bucket=bucket, key=name, version=version, etag=etag, bytes=size)
     context = {"bucket": bucket, "key": name}
