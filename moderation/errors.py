@@ -187,17 +187,10 @@ class LineTooLong(Busy):
     slug = "line-too-long"
 
 
-class NotFetched(UnmaskError):
-    """The bytes of a submission could not be brought; its slug says why.
+class NotReady(Busy):
+    """A message can be used only later; whoever sent it is to send it again."""
 
-    ``may_pass``: trying again may help, not before ``retry_after`` seconds where the server named them.
-    """
-
-    slug = "fetch-failed"
-
-    def __init__(self, slug: str, detail: str, *, may_pass: bool = False, retry_after: float | None = None) -> None:
-        self.slug, self.may_pass, self.retry_after = slug, may_pass, retry_after
-        super().__init__(detail)
+    slug = "not-ready"
 
 
 class BadSettings(UnmaskError):
