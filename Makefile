@@ -1,6 +1,7 @@
 # Everything a person does with this tree. `make help` lists it.
 PYTHON ?= python3
 BIN := .venv/bin
+CLIENT := ./clients/python
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test check fix migration train evaluate bench browser clean
@@ -48,18 +49,19 @@ browser: ## Debian's Chromium for the browser tests; without it, or the right to
 	  || echo "no Chromium: browser tests will be skipped"
 
 clean: ## remove what the other targets made
-	rm -rf .venv .unmask build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .unmask build *.egg-info $(CLIENT)/build $(CLIENT)/src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Unmask needs Python 3.11 or newer (PYTHON=python3.11 make …)")'
 	$(PYTHON) -m venv .venv
 
-.venv/.demo: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) --editable '.[demo]'
+# our own client is a distribution of its own: no extra names it, so that pip never looks for it anywhere but here
+.venv/.demo: pyproject.toml $(CLIENT)/pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable $(CLIENT) --editable '.[demo]'
 	@touch $@
 
 # torch and torchvision first and by name: their matched pair is chosen here, not by whatever depends on them
-.venv/.test: pyproject.toml constraints.txt | .venv/bin/python
+.venv/.test: pyproject.toml $(CLIENT)/pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) torch torchvision
-	$(PIP) --editable '.[test]'
+	$(PIP) --editable $(CLIENT) --editable '.[test]'
 	@touch $@ .venv/.demo

@@ -1,0 +1,43 @@
+"""The real application behind a loopback port, and clients of both kinds for it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+from apiflask import APIFlask
+from werkzeug.serving import make_server
+
+from tests.api.conftest import Caller, app, blobs, enrol, orders, score
+from unmask_client import Client
+
+__all__ = ["app", "blobs", "enrol", "orders", "score"]
+
+
+class Served(NamedTuple):
+    """A platform, and where the API is for it."""
+
+    address: str
+    caller: Caller
+
+    def client(self) -> Client:
+        return Client(self.address, self.caller.api_key)
+
+
+@pytest.fixture
+def served(app: APIFlask, enrol: Callable[[str], Caller]) -> Iterator[Served]:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))  # seconds until it sees that it should end
+    thread.start()
+    try:
+        yield Served(f"http://127.0.0.1:{server.server_port}", enrol("Chirper"))
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[Client]:
+    with served.client() as client:
+        yield client
