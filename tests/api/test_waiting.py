@@ -5,10 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from apiflask import APIFlask
+from sqlalchemy import Engine, event
 
-from api import waiting
-from tests.api.conftest import Caller, slug
+from api.waiting import Room
+from moderation.errors import WorldDown
+from tests.api.conftest import Caller, Sessions, slug
+from tests.conftest import jpeg
 
 
 def test_a_wait_ends_when_the_submission_is_scored(caller: Caller, score: Callable[[], str]) -> None:
@@ -37,35 +40,68 @@ def test_somebody_elses_submission_cannot_be_waited_for(caller: Caller, enrol: C
     assert slug(enrol("Rival").get(path, wait=30)) == "not-found"
 
 
-def test_a_wait_holds_no_connection_between_its_looks(
-    caller: Caller, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wait_holds_no_connection(caller: Caller, engine: Engine, app: APIFlask) -> None:
     path = caller.send().get_json()["links"]["self"]
     held: list[int] = []
-    monkeypatch.setattr(waiting.time, "sleep", lambda _seconds: held.append(engine.pool.checkedout()))  # type: ignore[attr-defined]
-    caller.get(path, wait=0.1)
-    assert held
-    assert set(held) == {0}
+    look = threading.Timer(0.1, lambda: held.append(engine.pool.checkedout()))  # type: ignore[attr-defined]
+    look.start()
+    caller.get(path, wait=0.2)
+    look.join()
+    assert held == [0]
 
 
-def test_over_the_cap_a_wait_is_answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_look_at_the_ledger_serves_all_who_wait(Session: Sessions, caller: Caller, engine: Engine) -> None:
+    ids = [caller.send(jpeg(size=(9, 9 + n))).get_json()["id"] for n in range(20)]
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *it: asked.append(it[2]))
+    room = Room(Session)
+    threads = [threading.Thread(target=room.hold, args=(one, lambda: {"state": "waiting"}, 0.9)) for one in ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 <= len([query for query in asked if query.startswith("SELECT")]) <= 4
+
+
+def waits_for(room: Room, state: str, seconds: float) -> list[int]:
+    """How often the submission was read while somebody waited for it."""
     reads: list[int] = []
 
     def read() -> dict[str, Any]:
         reads.append(1)
-        return {"state": "waiting"}
+        return {"state": state}
 
-    taken = threading.BoundedSemaphore(1)
-    taken.acquire()
-    monkeypatch.setattr(waiting, "_seats", taken)
-    assert waiting.hold(read, 30) == {"state": "waiting"}
-    assert len(reads) == 1
+    assert room.hold("sub_0", read, seconds) == {"state": state}
+    return reads
 
 
-def test_a_seat_is_given_back_when_reading_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    seats = threading.BoundedSemaphore(1)
-    monkeypatch.setattr(waiting, "_seats", seats)
+def test_over_the_cap_a_wait_is_answered_at_once(Session: Sessions) -> None:
+    assert len(waits_for(Room(Session, seats=0), "waiting", 30)) == 1
+
+
+def test_what_has_ended_is_not_waited_for(Session: Sessions) -> None:
+    assert len(waits_for(Room(Session), "failed", 30)) == 1
+
+
+def test_a_seat_is_given_back_when_reading_fails(Session: Sessions) -> None:
+    room = Room(Session, seats=1)
     answers = iter([{"state": "waiting"}])
     with pytest.raises(StopIteration):
-        waiting.hold(lambda: next(answers), 1)
-    assert seats.acquire(blocking=False)
+        room.hold("sub_0", lambda: next(answers), 0.1)
+    assert len(waits_for(room, "waiting", 0.1)) == 2
+
+
+def test_a_ledger_that_is_away_is_told_by_the_reading_and_not_by_the_watch() -> None:
+    class Away:
+        def begin(self) -> Any:
+            raise WorldDown
+
+    assert len(waits_for(Room(Away()), "waiting", 0.6)) == 2  # type: ignore[arg-type]
+
+
+def test_nobody_watches_when_nobody_waits(Session: Sessions) -> None:
+    waits_for(Room(Session), "waiting", 0.1)
+    for thread in threading.enumerate():
+        if thread.name == "waiting":
+            thread.join(10)
+            assert not thread.is_alive()
