@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api import schemas
 from api.collaborators import Collaborators, collaborators
-from moderation import database, logs, metrics, queue, submissions
+from moderation import database, fetches, logs, metrics, queue, submissions
 from moderation.errors import WorldDown
 from moderation.tables import PRIORITIES
 
@@ -111,6 +111,7 @@ def _measure(at: Collaborators) -> None:
     try:
         with at.sessions.begin() as session:
             line = submissions.waiting(session)
+            metrics.fetching.set(fetches.waiting(session))
     except SQLAlchemyError as error:
         log.warning("line_not_measured", error=str(error))
         return

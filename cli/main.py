@@ -34,7 +34,7 @@ SUMMARIES = {
     "demo": "The whole way on this machine, with sample media and a table of verdicts.",
     "api": "Serve the intake API and the dashboard.",
     "worker": "Score what waits.",
-    "upkeep": "Ring for what waits, take back what was lost, send webhooks.",
+    "upkeep": "Ring for what waits, fetch media, take back what was lost, send webhooks.",
     "migrate": "Bring the database to the newest schema.",
     "platform": "Platforms: create, list, rotate.",
     "key": "API keys of platforms: create, list, revoke.",

@@ -30,7 +30,7 @@ def worker() -> None:
 
 @click.command()
 def upkeep() -> None:
-    """Ring for what waits, take back what was lost, send webhooks. Exactly one runs."""
+    """Ring for what waits, fetch media, take back what was lost, send webhooks. Exactly one runs."""
     from worker import run
 
     run.upkeep(settings.load())

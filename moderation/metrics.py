@@ -8,4 +8,7 @@ outcomes = Counter("unmask_submissions_finished_total", "Submissions that reache
 limits_unshared = Counter("unmask_limits_unshared_total", "Limits counted by one process, because Redis was away")
 decided = Counter("unmask_flags_decided_total", "Decisions of moderators", ["answer"])
 attempts = Counter("unmask_delivery_attempts_total", "Attempts at outbound webhooks", ["outcome"])
+fetches = Counter("unmask_fetches_total", "Attempts at bringing bytes from elsewhere", ["outcome"])
+fetched_bytes = Counter("unmask_fetched_bytes_total", "Bytes brought from elsewhere")
+fetching = Gauge("unmask_submissions_fetching", "Submissions to be fetched now", multiprocess_mode="mostrecent")
 waiting = Gauge("unmask_submissions_waiting", "Submissions in the line", ["priority"], multiprocess_mode="mostrecent")

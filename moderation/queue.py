@@ -13,9 +13,11 @@ from redis.exceptions import RedisError
 from moderation import logs, metrics
 
 TASK_SCORE = "unmask.score"
+TASK_FETCH = "unmask.fetch"
 TASK_DELIVER = "unmask.deliver"
 TASK_UPKEEP = "unmask.upkeep"
 LANES = ("scoring.urgent", "scoring.default", "scoring.bulk")
+FETCHING = "fetching"
 DELIVERIES = "deliveries"
 UPKEEP = "upkeep"
 
@@ -102,6 +104,11 @@ def _ring(app: Celery, task: str, lane: str, most: int) -> bool:
 def ring_scoring(app: Celery, priority: int, lane_orders: int) -> bool:
     """Orders scoring on the lane of ``priority`` unless it holds ``lane_orders`` already. False: Redis is away."""
     return _ring(app, TASK_SCORE, LANES[priority], lane_orders)
+
+
+def ring_fetching(app: Celery) -> bool:
+    """Orders the fetching of submissions whose bytes are elsewhere. False: Redis is away."""
+    return _ring(app, TASK_FETCH, FETCHING, 2)
 
 
 def ring_deliveries(app: Celery) -> bool:

@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     idempotency_hours: float = 24
     ephemeral_seconds: float = Field(600, gt=0, description="an unanswered /try upload is erased after this long")
 
+    # fetching
+    fetch_seconds: float = Field(60, gt=0, description="for one whole exchange: names, redirects, head and body")
+    fetch_attempts: int = Field(5, ge=1, description="after which a server that is in trouble is given up")
+
     # people
     claim_seconds: float = Field(300, gt=0, description="a moderator's claim ends this long after the last heartbeat")
     undo_seconds: float = Field(10, ge=0, description="a decision leaves the house only after this long")
@@ -64,7 +68,7 @@ class Settings(BaseSettings):
     # deliveries
     delivery_timeout: float = Field(15, gt=0)
     allowed_networks: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="comma-separated private networks that webhooks may reach, such as 127.0.0.0/8"
+        (), description="comma-separated private networks that webhooks and fetches may reach, such as 127.0.0.0/8"
     )
 
     # operation

@@ -8,17 +8,22 @@ import mmap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from model.detector import Detector
-from moderation import blobs, database, deliveries, detectors, logs, queue, submissions
+from moderation import blobs, database, deliveries, detectors, fetches, logs, media, queue, submissions
 from moderation.settings import Settings
-from worker import delivering, progress, scoring, upkeep
+from moderation.tables import Submission
+from worker import delivering, fetching, progress, scoring, upkeep
+from worker.fetching import Dock, Outcome
 from worker.scoring import Bench
+from worker.slots import Slots
 
 SCORING_SECONDS = 30.0  # then the order ends and is rung for again, so that lanes are looked at in their order
+FETCHING_CHILDREN = 2  # while one waits for its slowest, another goes on
+FETCHING_SECONDS = 60.0  # and then as long as the slowest takes, well within the time a task may run
 DELIVERING_SECONDS = 10.0  # short: it shares its processes with upkeep
 
 log = logs.get(__name__)
@@ -45,12 +50,27 @@ class Workplace:
         self.settings = settings
         self.app = queue.application(settings.redis_url)
         self.is_stopping = Stopping()
+        self.fetching_slots = Slots(FETCHING_CHILDREN)
         self.ledger = cache(self._ledger)
         self.blobs = cache(lambda: blobs.connect(settings.media))
         self.bench = cache(self._bench)
+        self.dock = cache(self._dock)
 
     def _ledger(self) -> sessionmaker[Session]:
-        return database.sessions(database.connect(self.settings.database_url, pool=delivering.SENDERS))
+        return database.sessions(database.connect(self.settings.database_url, pool=max(delivering.SENDERS, fetching.FETCHERS)))
+
+    def _dock(self) -> Dock:
+        settings = self.settings
+        return Dock(
+            self.ledger(),
+            self.blobs(),
+            partial(media.inspect, max_pixels=settings.max_pixels, max_frames=settings.max_frames),
+            max_bytes=settings.max_bytes,
+            seconds=settings.fetch_seconds,
+            max_attempts=settings.fetch_attempts,
+            lease_seconds=settings.lease_seconds,
+            allowed_networks=settings.allowed_networks,
+        )
 
     def _bench(self) -> Bench:
         """Loads the detector and tells the ledger that this release serves."""
@@ -73,6 +93,10 @@ def application(settings: Settings) -> Workplace:
     @place.app.task(name=queue.TASK_SCORE)  # type: ignore[untyped-decorator]
     def score_() -> None:
         score(place)
+
+    @place.app.task(name=queue.TASK_FETCH)  # type: ignore[untyped-decorator]
+    def fetch_() -> None:
+        fetch(place)
 
     @place.app.task(name=queue.TASK_DELIVER)  # type: ignore[untyped-decorator]
     def deliver_() -> None:
@@ -118,6 +142,32 @@ def score(place: Workplace) -> None:
             queue.ring_scoring(place.app, min(waiting), place.settings.lane_orders)
 
 
+def fetch(place: Workplace) -> None:
+    """Fetches for a while, and orders more of it if some are left; nothing where enough children fetch already."""
+    with place.fetching_slots.taken() as is_ours, _measured("fetch"):
+        if not is_ours:
+            return
+        outcomes = fetching.run(
+            place.dock(),
+            budget_seconds=FETCHING_SECONDS,
+            is_stopping=place.is_stopping,
+            after_each=lambda row, outcome: _ring_after(place, row, outcome),
+        )
+        if outcomes["down"]:
+            return  # upkeep rings when it is up again
+        with place.ledger().begin() as session:
+            waiting = fetches.waiting(session)
+        if waiting and outcomes:  # due but not fetched: enough is on its way from there already
+            queue.ring_fetching(place.app)
+
+
+def _ring_after(place: Workplace, row: Submission, outcome: Outcome) -> None:
+    if outcome.name == "fetched":
+        queue.ring_scoring(place.app, row.priority, place.settings.lane_orders)
+    elif outcome.name in ("reused", "failed"):
+        queue.ring_deliveries(place.app)
+
+
 def deliver(place: Workplace) -> None:
     """Sends webhooks for a while, and orders more of it if some are left."""
     settings = place.settings
@@ -144,6 +194,7 @@ def keep_up(place: Workplace) -> None:
             place.blobs(),
             place.app,
             max_attempts=settings.max_attempts,
+            fetch_attempts=settings.fetch_attempts,
             lane_orders=settings.lane_orders,
             ephemeral_seconds=settings.ephemeral_seconds,
             idempotency_hours=settings.idempotency_hours,

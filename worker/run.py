@@ -1,7 +1,8 @@
-"""Starts the worker processes: `worker` scores, one a device; `upkeep` looks after the ledger and sends webhooks.
+"""Starts the worker processes: `worker` scores, one a device; `upkeep` looks after the ledger, fetches, sends webhooks.
 
 Both fork children that do the work (prefork), because only then can a task that exceeds its time be ended. `upkeep`
-embeds Celery beat and has two children, so that a slow receiver does not hold up the chores.
+embeds Celery beat and has four children, of which two at most fetch, so that neither a slow server nor a slow receiver
+holds up the chores.
 """
 
 import logging
@@ -16,7 +17,7 @@ from moderation import logs, queue
 from moderation.errors import BadSettings
 from moderation.settings import Settings
 from worker import progress
-from worker.application import Workplace, application
+from worker.application import FETCHING_CHILDREN, Workplace, application
 
 # They say two lines for every order, however little it held; what a batch came to is one line of our own.
 CHATTER = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
@@ -47,8 +48,9 @@ def worker(settings: Settings) -> None:
 
 
 def upkeep(settings: Settings) -> None:
-    """Keeps the ledger and sends webhooks until told to stop, then exits. Beat is in here: run exactly one."""
-    _work(application(settings), "upkeep", (queue.UPKEEP, queue.DELIVERIES), children=2, beat=True)
+    """Keeps the ledger, fetches and sends webhooks until told to stop, then exits. Beat is in here: run exactly one."""
+    lanes = (queue.UPKEEP, queue.DELIVERIES, queue.FETCHING)
+    _work(application(settings), "upkeep", lanes, children=2 + FETCHING_CHILDREN, beat=True)
 
 
 def _work(place: Workplace, role: str, queues: tuple[str, ...], *, children: int, beat: bool = False) -> None:

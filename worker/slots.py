@@ -2,6 +2,7 @@
 
 import fcntl
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,8 @@ class Slots:
 
     def __init__(self, places: int) -> None:
         self._places = places
-        self._file = tempfile.TemporaryFile(prefix="unmask-slots-")  # noqa: SIM115 - open as long as we are
+        self._file = tempfile.TemporaryFile(prefix="unmask-slots-")  # noqa: SIM115 - open as long as we are there
+        weakref.finalize(self, self._file.close)
 
     @contextmanager
     def taken(self) -> Iterator[bool]:

@@ -9,7 +9,7 @@ from functools import partial
 from celery import Celery
 from sqlalchemy.orm import Session, sessionmaker
 
-from moderation import deliveries, logs, queue, retention, submissions
+from moderation import deliveries, fetches, logs, queue, retention, submissions
 from moderation.blobs import Blobs
 
 log = logs.get(__name__)
@@ -21,6 +21,7 @@ def run(
     app: Celery,
     *,
     max_attempts: int,
+    fetch_attempts: int,
     lane_orders: int,
     ephemeral_seconds: float,
     idempotency_hours: float,
@@ -28,15 +29,17 @@ def run(
     """Does every chore once; returns what each of them found, None for those that failed.
 
     Args:
-        max_attempts: after which a submission whose lease expired fails.
+        max_attempts: after which a submission whose lease expired fails; ``fetch_attempts`` of one that was fetched.
         ephemeral_seconds: age at which an upload from /try that nobody waited for is erased.
         idempotency_hours: age at which an Idempotency-Key is forgotten.
     """
     chores: dict[str, Callable[[Session], object]] = {
         "taken_back": partial(submissions.take_back, max_attempts=max_attempts),
+        "fetches_taken_back": partial(fetches.take_back, max_attempts=fetch_attempts),
         "erased": lambda session: retention.erase_ephemeral(session, blobs, ephemeral_seconds),
         "forgotten": lambda session: retention.forget_keys(session, idempotency_hours),
         "waiting": submissions.waiting,
+        "fetching": fetches.waiting,
         "due": deliveries.due,
     }
     found = {name: _alone(ledger, name, chore) for name, chore in chores.items()}
@@ -44,9 +47,12 @@ def run(
     if isinstance(waiting, dict):
         for priority in sorted(waiting):
             queue.ring_scoring(app, priority, lane_orders)
+    if found["fetching"]:
+        queue.ring_fetching(app)
     if found["due"]:
         queue.ring_deliveries(app)
-    if found["taken_back"] not in (None, (0, 0)) or found["erased"]:
+    taken_back = {found["taken_back"], found["fetches_taken_back"]} - {None, (0, 0)}
+    if taken_back or found["erased"]:
         log.info("upkeep", **found)
     return found
 

@@ -21,7 +21,7 @@ def app(redis_url):
 @pytest.fixture
 def run(Session, blobs, app):
     def _run(**options):
-        limits = {"max_attempts": 2, "lane_orders": 3, "ephemeral_seconds": 600, "idempotency_hours": 24}
+        limits = {"max_attempts": 2, "fetch_attempts": 2, "lane_orders": 3, "ephemeral_seconds": 600, "idempotency_hours": 24}
         return upkeep.run(Session, blobs, app, **{**limits, **options})
 
     return _run
@@ -93,5 +93,5 @@ def test_one_chore_that_fails_does_not_keep_the_others_from_theirs(app, run, sen
 def test_without_redis_the_ledger_is_kept_all_the_same(Session, blobs, send):
     send()
     away = queue.application("redis://127.0.0.1:1/0")
-    found = upkeep.run(Session, blobs, away, max_attempts=2, lane_orders=3, ephemeral_seconds=600, idempotency_hours=24)
+    found = upkeep.run(Session, blobs, away, max_attempts=2, fetch_attempts=2, lane_orders=3, ephemeral_seconds=600, idempotency_hours=24)
     assert found["waiting"] == {1: 1}
