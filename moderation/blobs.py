@@ -10,13 +10,15 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from moderation.errors import BadSettings, NotFound, TooLarge, WorldDown
 
-_KEY = re.compile(r"(media|previews|thumbnails)/[0-9a-f]{64}|uploads/upl_[0-9a-z]{26}")
+_KEY = re.compile(r"(media|previews|thumbnails|strips)/[0-9a-f]{64}|uploads/upl_[0-9a-z]{26}")
 _COPY = 1 << 20
 
 
@@ -35,9 +37,33 @@ def thumbnail_key(sha256: str) -> str:
     return f"thumbnails/{sha256}"
 
 
+def strip_key(sha256: str) -> str:
+    """Returns the key of the WebP that shows frames of a clip side by side."""
+    return f"strips/{sha256}"
+
+
 def upload_key(upload_id: str) -> str:
     """Returns the key of what a platform puts in place before it submits it."""
     return f"uploads/{upload_id}"
+
+
+def keys_of(sha256: str) -> tuple[str, ...]:
+    """Returns the keys of everything that is kept of one media: its bytes and its renderings."""
+    return media_key(sha256), preview_key(sha256), thumbnail_key(sha256), strip_key(sha256)
+
+
+class Found(NamedTuple):
+    """A blob that a walk came by, and when it was stored."""
+
+    key: str
+    at: datetime
+
+
+class Page(NamedTuple):
+    """A step of a walk. ``after`` is where the next one goes on; None: this was the last."""
+
+    found: list[Found]
+    after: str | None
 
 
 class Invitation(NamedTuple):
@@ -73,6 +99,12 @@ class Blobs(Protocol):
     def delete(self, key: str) -> None:
         """Removes what is there; nothing there is fine."""
 
+    def walk(self, after: str, limit: int) -> Page:
+        """Looks at up to ``limit`` blobs in an order of the place's own, from ``after`` on; "" begins."""
+
+    def clean(self, before: datetime) -> None:
+        """Removes what puts that were interrupted ``before`` then have left."""
+
     def check(self) -> None:
         """Raises `WorldDown` unless the place can be used now."""
 
@@ -107,6 +139,7 @@ class Directory:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.partial = root / "partial"  # in the same file system, so that what is whole is renamed into place
 
     def _path(self, key: str) -> Path:
         kind, name = _checked(key).split("/")
@@ -119,8 +152,9 @@ class Directory:
             if path.exists() and not key.startswith("uploads/"):
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
+            self.partial.mkdir(exist_ok=True)
             file.seek(0)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".put-", delete=False) as partial:
+            with tempfile.NamedTemporaryFile(dir=self.partial, delete=False) as partial:
                 try:
                     while chunk := file.read(_COPY):
                         partial.write(chunk)
@@ -158,6 +192,40 @@ class Directory:
     def delete(self, key: str) -> None:
         with _disk():
             self._path(key).unlink(missing_ok=True)
+
+    def walk(self, after: str, limit: int) -> Page:
+        with _disk():
+            paths = list(islice(self._paths(self.root, after), limit))
+            found = [blob for path in paths if (blob := self._found(path))]
+        return Page(found, self._place(paths[-1]) if len(paths) == limit else None)
+
+    def _paths(self, folder: Path, after: str, depth: int = 0) -> Iterator[Path]:
+        """The files four levels down that come after a place, in order; folders that lie before it are not opened."""
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            place = self._place(path)
+            if depth == 3:
+                if place > after:
+                    yield path
+            elif path != self.partial and place >= after[: len(place)]:
+                yield from self._paths(path, after, depth + 1)
+
+    def _place(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def _found(self, path: Path) -> Found | None:
+        key = f"{path.relative_to(self.root).parts[0]}/{path.name}"
+        if not _KEY.fullmatch(key):
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            return Found(key, datetime.fromtimestamp(path.stat().st_mtime, UTC))
+        return None
+
+    def clean(self, before: datetime) -> None:
+        with _disk():
+            for path in self.partial.iterdir() if self.partial.is_dir() else ():
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime < before.timestamp():
+                        path.unlink()
 
     def check(self) -> None:
         with _disk(), tempfile.TemporaryFile(dir=self.root):
@@ -243,6 +311,24 @@ class Bucket:
     def delete(self, key: str) -> None:
         with _bucket():
             self.client.delete_object(**self._where(key))
+
+    def walk(self, after: str, limit: int) -> Page:
+        with _bucket():
+            listed = self.client.list_objects_v2(
+                Bucket=self.bucket, Prefix=self.prefix, StartAfter=self.prefix + after, MaxKeys=limit
+            )
+        seen = [(item["Key"].removeprefix(self.prefix), item["LastModified"]) for item in listed.get("Contents", ())]
+        found = [Found(key, at) for key, at in seen if _KEY.fullmatch(key)]
+        return Page(found, seen[-1][0] if listed["IsTruncated"] and seen else None)
+
+    def clean(self, before: datetime) -> None:
+        with _bucket():
+            begun = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=self.prefix)
+            for upload in begun.get("Uploads", ()):
+                if upload["Initiated"] < before:
+                    self.client.abort_multipart_upload(
+                        Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
 
     def check(self) -> None:
         try:

@@ -1,5 +1,7 @@
 import io
+import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
@@ -163,3 +165,72 @@ def test_an_interrupted_put_leaves_nothing(tmp_path):
 def test_other_urls_are_refused(url):
     with pytest.raises(BadSettings):
         storage.connect(url)
+
+
+def test_a_walk_comes_by_everything_once_in_bounded_steps(store):
+    keys = {make(f"{n:02x}" * 32) for n in (1, 2, 250) for make in (storage.media_key, storage.thumbnail_key)}
+    keys.add(storage.upload_key("upl_" + "0" * 26))
+    store.prepare()
+    assert store.walk("", 9) == ([], None)
+    before = datetime.now(UTC) - timedelta(seconds=5)
+    for key in keys:
+        store.put(key, io.BytesIO(b"bytes"))
+    seen, after, steps = [], "", 0
+    while after is not None:
+        found, after = store.walk(after, 2)
+        assert len(found) <= 2
+        seen += found
+        steps += 1
+    assert sorted(blob.key for blob in seen) == sorted(keys)
+    assert all(before < blob.at <= datetime.now(UTC) + timedelta(seconds=5) for blob in seen)
+    assert steps == 4
+
+
+def test_a_walk_goes_on_where_it_was_whatever_was_removed_meanwhile(store):
+    keys = [storage.media_key(f"{n:02x}" * 32) for n in range(4)]
+    for key in keys:
+        store.put(key, io.BytesIO(b"bytes"))
+    _, after = store.walk("", 2)
+    store.delete(keys[1])
+    assert [blob.key for blob in store.walk(after, 9).found] == keys[2:]
+
+
+def test_what_is_not_ours_is_passed_over(tmp_path):
+    store = storage.connect(f"file://{tmp_path}")
+    for name in ("README", "media/ab/cd/notes.txt", "lost+found/a/b/c", "media/" + "e" * 64):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("theirs")
+    store.put(KEY, io.BytesIO(b"bytes"))
+    assert [blob.key for blob in store.walk("", 9).found] == [KEY]
+
+
+def test_what_interrupted_puts_left_in_a_directory_goes_once_it_is_old(tmp_path):
+    store = storage.connect(f"file://{tmp_path}")
+    store.put(KEY, io.BytesIO(b"bytes"))
+    old, young = store.partial / "old", store.partial / "young"
+    for path in (old, young):
+        path.write_bytes(b"by")
+    os.utime(old, (0, 0))
+    store.clean(datetime.now(UTC) - timedelta(days=1))
+    assert (old.exists(), young.exists(), store.read(KEY)) == (False, True, b"bytes")
+
+
+def test_what_interrupted_puts_left_in_a_bucket_goes_once_it_is_old(s3, monkeypatch):
+    for name, value in {
+        "ENDPOINT_URL": s3,
+        "ACCESS_KEY_ID": "k",
+        "SECRET_ACCESS_KEY": "s",
+        "DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    store = storage.connect("s3://torn/prefix")
+    store.prepare()
+    begun = store.client.create_multipart_upload(Bucket="torn", Key=f"prefix/{KEY}")
+
+    def left():
+        return store.client.list_multipart_uploads(Bucket="torn").get("Uploads", [])
+
+    store.clean(datetime.now(UTC) - timedelta(days=30 * 365))
+    assert [upload["UploadId"] for upload in left()] == [begun["UploadId"]]
+    store.clean(datetime.now(UTC) + timedelta(minutes=1))
+    assert left() == []
