@@ -1,84 +1,72 @@
-"""Erasure: what is removed when a submission goes, and what stays because others hold it.
+"""Retention: what goes because it is old, by a platform's policy and by the house's own rules, in bounded steps.
 
-Blobs are removed while the media row is locked; `submissions.submit` looks again under the same lock, so bytes that are
-sent once more at that very moment are not lost. A crash between the removal and the commit leaves a row without bytes,
-which the next erasure of it finishes.
+It names and deletes rows; the erasure of a submission itself is `erasure`. Audit rows are never deleted.
 """
 
-from datetime import timedelta
+import heapq
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from moderation import audit
-from moderation import blobs as storage
-from moderation.blobs import Blobs
-from moderation.errors import NotFound
-from moderation.tables import Delivery, Flag, IdempotencyKey, Media, Submission
+from moderation import logs
+from moderation.errors import Refused
+from moderation.policy import Policy
+from moderation.tables import Delivery, IdempotencyKey, Platform, Submission
+
+ACTOR = "retention"  # who erases by policy, in the audit
+STEP = 1_000  # rows of a table deleted at once
+
+log = logs.get(__name__)
+_now = func.clock_timestamp
 
 
-def erase(session: Session, blobs: Blobs, submission_id: str, *, actor: str = "system") -> None:
-    """Removes a submission's media, previews, verdicts, flag and messages; others that hold the media keep it.
+def due(session: Session, limit: int) -> list[str]:
+    """Returns up to ``limit`` submissions that their platforms' policies keep no longer, longest overdue first.
 
-    A platform's submission stays as a tombstone in state `deleted`; an ephemeral one leaves nothing.
-
-    Raises:
-        NotFound: when there is no such submission.
-        WorldDown: when the blobs cannot be removed; then nothing has changed.
+    Days count from when a submission was finished. An open flag does not keep it: the promise is to the person in the
+    picture. A policy that cannot be read is logged, and keeps no other platform's from being followed.
     """
-    row = session.scalar(select(Submission).where(Submission.id == submission_id).with_for_update())
-    if row is None:
-        raise NotFound(f"there is no submission {submission_id}")
-    sha256 = row.media_sha256
-    media = session.get(Media, sha256, with_for_update=True) if sha256 else None
-    session.execute(delete(Flag).where(Flag.submission_id == row.id))
-    session.execute(delete(Delivery).where(Delivery.submission_id == row.id))
-    _empty(session, row, actor)
-    if media is not None and not _held(session, media.sha256):
-        for key in (storage.media_key, storage.preview_key, storage.thumbnail_key):
-            blobs.delete(key(media.sha256))
-        session.execute(delete(Media).where(Media.sha256 == media.sha256))
+    retains = Platform.policy.has_key("retention_days")
+    lines = [_line(session, row, limit) for row in session.scalars(select(Platform).where(retains))]
+    return [submission_id for _, submission_id in heapq.nsmallest(limit, (found for line in lines for found in line))]
 
 
-def sweep(session: Session, blobs: Blobs, sha256: str) -> None:
-    """Removes the previews of media that was erased while a worker was rendering them.
-
-    Raises:
-        WorldDown: when the blobs cannot be removed.
-    """
-    if session.get(Media, sha256) is None:
-        blobs.delete(storage.preview_key(sha256))
-        blobs.delete(storage.thumbnail_key(sha256))
-
-
-def _empty(session: Session, row: Submission, actor: str) -> None:
-    if row.platform_id is None:
-        session.delete(row)
-    elif row.state != "deleted":
-        audit.write(session, actor, "submission.erased", row.id, old={"state": row.state, "sha256": row.media_sha256})
-        row.state, row.lease, row.lease_expires_at = "deleted", None, None
-        row.media_sha256 = row.verdict_id = row.external_id = row.callback_url = None
-        row.failure_slug = row.failure_detail = None
-        row.context = {}
-        row.finished_at = row.finished_at or session.scalar(select(func.clock_timestamp()))
-    session.flush()
+def _line(session: Session, platform: Platform, limit: int) -> list[tuple[datetime, str]]:
+    """Returns when each of a platform's oldest submissions was to go, and its id."""
+    try:
+        days = Policy.read(platform.policy).retention_days
+    except Refused as error:
+        log.error("policy_unreadable", platform=platform.id, error=error.detail)  # noqa: TRY400 - no bug of ours
+        return []
+    if days is None:
+        return []
+    kept = timedelta(days=days)
+    mine = (Submission.platform_id == platform.id, Submission.state != "deleted")
+    query = select(Submission.finished_at, Submission.id).where(*mine, Submission.finished_at < _now() - kept)
+    query = query.order_by(Submission.finished_at).limit(limit)
+    return [(at + kept, submission_id) for at, submission_id in session.execute(query) if at]
 
 
-def _held(session: Session, sha256: str) -> bool:
-    return bool(session.scalar(select(select(Submission.id).where(Submission.media_sha256 == sha256).exists())))
-
-
-def erase_ephemeral(session: Session, blobs: Blobs, older_than_seconds: float, limit: int = 50) -> int:
-    """Erases /try uploads that nobody waited for; returns how many."""
-    old = Submission.received_at < func.clock_timestamp() - timedelta(seconds=older_than_seconds)
-    rows = session.scalars(select(Submission.id).where(Submission.person_id.is_not(None), old).limit(limit)).all()
-    for submission_id in rows:
-        erase(session, blobs, submission_id)
-    return len(rows)
+def forgotten_trials(session: Session, older_than_seconds: float, limit: int) -> list[str]:
+    """Returns up to ``limit`` uploads from /try that nobody waited for."""
+    old = Submission.received_at < _now() - timedelta(seconds=older_than_seconds)
+    mine = (Submission.person_id.is_not(None), Submission.state != "deleted", old)
+    return list(session.scalars(select(Submission.id).where(*mine).limit(limit)))
 
 
 def forget_keys(session: Session, hours: float) -> int:
     """Forgets Idempotency-Keys older than ``hours``; returns how many."""
-    old = IdempotencyKey.created_at < func.clock_timestamp() - timedelta(hours=hours)
-    gone = session.execute(delete(IdempotencyKey).where(old).returning(IdempotencyKey.key))
-    return len(gone.all())
+    old = select(IdempotencyKey.key, IdempotencyKey.platform_id).where(
+        IdempotencyKey.created_at < _now() - timedelta(hours=hours)
+    )
+    chosen = old.order_by(IdempotencyKey.created_at).limit(STEP).subquery()
+    same = (IdempotencyKey.key == chosen.c.key, IdempotencyKey.platform_id == chosen.c.platform_id)
+    return len(session.execute(delete(IdempotencyKey).where(*same).returning(IdempotencyKey.key)).all())
+
+
+def forget_deliveries(session: Session, days: float) -> int:
+    """Forgets messages that ended ``days`` ago, delivered or not, with their attempts; returns how many."""
+    old = (Delivery.state != "waiting", Delivery.finished_at < _now() - timedelta(days=days))
+    chosen = select(Delivery.id).where(*old).order_by(Delivery.finished_at).limit(STEP)
+    return len(session.execute(delete(Delivery).where(Delivery.id.in_(chosen)).returning(Delivery.id)).all())

@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".unmask"), description="state of the embedded engines")
     log_format: str = Field("json", pattern="^(json|console)$")
     log_level: str = "INFO"
+    delivery_days: float = Field(30, gt=0, description="a message that ended, delivered or not, is forgotten after")
     upkeep_seconds: float = Field(5, gt=0, description="how often upkeep looks at the ledger")
     worker_metrics_port: int | None = Field(None, ge=1, le=65535, description="where a worker serves /metrics")
     progress: Path | None = Field(None, description="a file that a living worker touches, for liveness probes")

@@ -197,6 +197,7 @@ class Submission(Base):
         Index("ix_submissions_fetching", "priority", "received_at", postgresql_where=sql("state = 'fetching'")),
         Index("ix_submissions_leases", "lease_expires_at", postgresql_where=sql("lease IS NOT NULL")),
         Index("ix_submissions_finished", "platform_id", "finished_at", postgresql_where=sql("state <> 'deleted'")),
+        Index("ix_submissions_trials", "received_at", postgresql_where=sql("person_id IS NOT NULL")),
         Index("ix_submissions_erasing", "erase_asked_at", postgresql_where=sql("erase_asked_at IS NOT NULL")),
         Index("ix_submissions_listing", "platform_id", sql("received_at DESC"), sql("id DESC")),
         Index("ix_submissions_external", "platform_id", "external_id"),

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from model.detector import Detector, Failure, Judgement, Prepared
 from moderation import blobs as storage
-from moderation import logs, metrics, policy, retention, submissions, verdicts
+from moderation import erasure, logs, metrics, policy, submissions, verdicts
 from moderation.blobs import Blobs
 from moderation.errors import NotFound, WorldDown
 from moderation.policy import Policy
@@ -245,9 +245,9 @@ def _is_flagged(rules: Policy, answer: Judgement) -> bool:
 
 def _sweep(bench: Bench, batch: Batch) -> None:
     """Removes previews of what was erased while it was scored: nothing of it may stay."""
-    with bench.ledger.begin() as session:
-        for sha256 in batch.files:
-            retention.sweep(session, bench.blobs, sha256)
+    for sha256 in batch.files:
+        with bench.ledger.begin() as session:
+            erasure.let_go(session, bench.blobs, sha256)
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api import erasures
 from api.collaborators import collaborators
 from api.dashboard.pages import blueprint, wants_json
-from moderation import media, metrics, queue, retention, submissions
+from moderation import erasure, media, metrics, queue, submissions
 from moderation.errors import BadMedia, NotFound
 from moderation.tables import FINAL_STATES, PRIORITIES, Submission
 
@@ -64,13 +65,15 @@ def answer(submission_id: str) -> ResponseReturnValue:
         final = row.state in FINAL_STATES
         page = render_template(f"dashboard/{'_answer' if piece else 'answer'}.html", submission=row, final=final)
         if final and request.method == "GET":
-            retention.erase(ledger, collaborators().blobs, row.id)
+            erasure.ask(ledger, row.id)
+    if final:
+        erasures.remove(submission_id)
     return make_response(page, 202 if piece and not final else 200)
 
 
 def _own(ledger: Session, submission_id: str) -> Submission:
-    mine = Submission.person_id == current_user.id
-    found = ledger.scalar(select(Submission).where(Submission.id == submission_id, mine))
+    mine = (Submission.person_id == current_user.id, Submission.state != "deleted")
+    found = ledger.scalar(select(Submission).where(Submission.id == submission_id, *mine))
     if found is None:
         raise NotFound("an answer is shown once, and then nothing of the image is kept: drop it again to see it again")
     return found

@@ -132,6 +132,13 @@ def upgrade() -> None:
         "submissions", sa.Column("origin", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True)
     )
     op.add_column("submissions", sa.Column("erase_asked_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_index(
+        "ix_submissions_trials",
+        "submissions",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("person_id IS NOT NULL"),
+    )
     op.create_check_constraint(
         op.f("ck_submissions_erasing"), "submissions", "(erase_asked_at IS NOT NULL) <= (state = 'deleted')"
     )
@@ -199,6 +206,7 @@ def downgrade() -> None:
     op.drop_index(
         "ix_submissions_erasing", table_name="submissions", postgresql_where=sa.text("erase_asked_at IS NOT NULL")
     )
+    op.drop_index("ix_submissions_trials", table_name="submissions", postgresql_where=sa.text("person_id IS NOT NULL"))
     op.drop_constraint(op.f("ck_submissions_erasing"), "submissions", type_="check")
     op.drop_column("submissions", "erase_asked_at")
     op.drop_column("submissions", "origin")

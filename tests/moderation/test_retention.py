@@ -1,69 +1,50 @@
-import io
+"""Retention: what is old goes by its platform's policy, oldest first and no more than asked for."""
 
-import pytest
+from datetime import timedelta
+
 from sqlalchemy import func, select
 
-from moderation import blobs as storage
-from moderation import people, retention, submissions, verdicts
-from moderation.errors import NotFound
-from moderation.tables import AuditRow, Flag, IdempotencyKey, Media, Verdict
-from moderation.verdicts import Finding
-from tests.conftest import PASSWORD
+from moderation import deliveries, endpoints, platforms, retention, submissions
+from moderation.tables import Delivery, DeliveryAttempt, IdempotencyKey
+from tests.conftest import jpeg
+from tests.moderation.test_erasure import count, judge_all
 
 
-def count(session, table):
-    return session.scalar(select(func.count()).select_from(table))
+def age(session, row, days):
+    row.finished_at = session.scalar(select(func.now() - timedelta(days=days)))
+    session.flush()
 
 
-def judge_all(session):
-    while (claim := submissions.claim(session, limit=9, lease_seconds=60)).submissions:
-        for row in claim.submissions:
-            found = Finding(score=0.9, band="fake", reasons=[], faces=[], width=64, height=48, ms=1)
-            verdicts.record(session, claim.lease, row.id, ("unmask", "1"), found)
-
-
-def test_erasing_leaves_a_tombstone_and_nothing_else(session, blobs, submit):
-    row = submit(external_id="post-1", context={"author": "x"})
-    sha256 = row.media_sha256
-    for key in (storage.preview_key(sha256), storage.thumbnail_key(sha256)):
-        blobs.put(key, io.BytesIO(b"webp"))
+def test_what_a_policy_keeps_no_longer_is_due_the_longest_overdue_first(session, submit, platform):
+    strict = platforms.create(session, "Strict").platform
+    keeper = platforms.create(session, "Keeper").platform
+    platform.platform.policy, strict.policy = {"retention_days": 30}, {"retention_days": 7}
+    young, old = submit(jpeg("red")), submit(jpeg("blue"))
+    older = submit(jpeg("green"), platform_id=strict.id)
+    kept = submit(jpeg("white"), platform_id=keeper.id)
+    waiting = submit(jpeg("black"))
     judge_all(session)
-    retention.erase(session, blobs, row.id, actor="plt_x")
-    session.expire_all()
-    assert (row.state, row.context, row.external_id, row.media_sha256) == ("deleted", {}, None, None)
-    assert not any(blobs.exists(key(sha256)) for key in (storage.media_key, storage.preview_key, storage.thumbnail_key))
-    assert [count(session, table) for table in (Media, Verdict, Flag)] == [0, 0, 0]
-    assert session.scalars(select(AuditRow).where(AuditRow.action == "submission.erased")).one().actor == "plt_x"
-    retention.erase(session, blobs, row.id)
-    assert session.scalar(select(func.count()).where(AuditRow.action == "submission.erased")) == 1
+    waiting.state, waiting.verdict_id, waiting.finished_at, waiting.band = "waiting", None, None, None
+    for row, days in ((young, 29), (old, 31), (older, 10), (kept, 9999)):
+        age(session, row, days)
+    assert retention.due(session, 10) == [older.id, old.id]
+    assert retention.due(session, 1) == [older.id]
 
 
-def test_media_that_another_submission_holds_stays(session, blobs, submit):
-    first, second = submit(), submit()
-    judge_all(session)
-    retention.erase(session, blobs, first.id)
-    assert blobs.exists(storage.media_key(second.media_sha256))
-    assert second.state == "scored"
-    assert count(session, Flag) == 1
-
-
-def test_erasing_while_a_worker_scores_ends_its_lease(session, blobs, submit):
+def test_a_policy_that_cannot_be_read_keeps_no_others_from_being_followed(session, submit, platform):
+    broken = platforms.create(session, "Broken").platform
+    platform.platform.policy, broken.policy = {"retention_days": 1}, {"retention_days": "soon"}
     row = submit()
-    claim = submissions.claim(session, limit=1, lease_seconds=60)
-    retention.erase(session, blobs, row.id)
-    found = Finding(score=0.9, band="fake", reasons=[], faces=[], width=64, height=48, ms=1)
-    assert not verdicts.record(session, claim.lease, row.id, ("unmask", "1"), found)
-    assert count(session, Verdict) == 0
+    judge_all(session)
+    age(session, row, 2)
+    assert retention.due(session, 10) == [row.id]
 
 
-def test_old_ephemeral_submissions_go_and_others_stay(session, blobs, submit):
-    somebody = people.create(session, "try@example.org", "moderator", PASSWORD)
-    kept = submit()
-    submit(platform_id=None, person_id=somebody.id)
-    assert retention.erase_ephemeral(session, blobs, older_than_seconds=3600) == 0
-    assert retention.erase_ephemeral(session, blobs, older_than_seconds=-1) == 1
-    assert submissions.get(session, kept.platform_id, kept.id) is kept
-    assert blobs.exists(storage.media_key(kept.media_sha256))
+def test_uploads_that_somebody_tried_are_forgotten_and_others_stay(session, submit, person):
+    submit()
+    tried = submit(platform_id=None, person_id=person.id)
+    assert retention.forgotten_trials(session, 3600, 9) == []
+    assert retention.forgotten_trials(session, -1, 9) == [tried.id]
 
 
 def test_old_idempotency_keys_are_forgotten(session, submit, platform):
@@ -74,6 +55,13 @@ def test_old_idempotency_keys_are_forgotten(session, submit, platform):
     assert count(session, IdempotencyKey) == 0
 
 
-def test_erasing_what_never_was_is_not_found(session, blobs):
-    with pytest.raises(NotFound):
-        retention.erase(session, blobs, "sub_nothing")
+def test_messages_that_ended_are_forgotten_with_their_attempts_and_others_are_not(session, platform, monkeypatch):
+    monkeypatch.setattr(retention, "STEP", 2)
+    endpoints.create(session, platform.platform.id, "https://127.0.0.1/hook", allowed_networks=("127.0.0.0/8",))
+    for _ in range(4):
+        deliveries.enqueue(session, platform_id=platform.platform.id, event="flag.opened", data={})
+    for row in deliveries.claim(session, limit=3, lease_seconds=60):
+        assert deliveries.succeeded(session, row.id, row.lease, 200, 1.0)
+    assert retention.forget_deliveries(session, days=1) == 0
+    assert [retention.forget_deliveries(session, days=-1) for _ in range(3)] == [2, 1, 0]
+    assert (count(session, Delivery), count(session, DeliveryAttempt)) == (1, 0)
