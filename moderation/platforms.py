@@ -5,9 +5,9 @@ A fast hash is enough: a key is 32 random bytes, not a word somebody chose, so t
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from moderation import audit, signatures
 from moderation.errors import BadCredentials, NameTaken, NotFound, Refused
+from moderation.policy import Policy, merged
 from moderation.tables import SCOPES, ApiKey, Platform
 
 _PREFIX = "umk_"
@@ -161,6 +162,24 @@ def get(session: Session, id_or_name: str) -> Platform:
     if found is None:
         raise NotFound(f"there is no platform {id_or_name}")
     return found
+
+
+def change_policy(session: Session, id_or_name: str, changes: Mapping[str, Any], actor: str = "system") -> Platform:
+    """Sets fields of a platform's policy, or takes them out where None; see `policy.Policy` and `policy.merged`.
+
+    Raises:
+        NotFound: when there is no such platform.
+        Refused: when the policy would not be acceptable; then it stays as it was.
+    """
+    platform = get(session, id_or_name)
+    session.refresh(platform, with_for_update=True)
+    old, new = platform.policy, merged(platform.policy, changes)
+    Policy.read(new)
+    if new != old:
+        platform.policy = new
+        audit.write(session, actor, "platform.policy_changed", platform.id, old=old, new=new)
+        session.flush()
+    return platform
 
 
 def every(session: Session) -> list[Platform]:

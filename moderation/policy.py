@@ -6,6 +6,7 @@ nobody knows is refused rather than ignored, since a rule that silently does not
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -97,6 +98,22 @@ class Policy(_Strict):
         except ValidationError as error:
             faults = (f"{'.'.join(map(str, fault['loc'])) or 'policy'}: {_said(fault)}" for fault in error.errors())
             raise Refused("; ".join(faults)) from None
+
+
+def merged(stored: Json, changes: Mapping[str, Any]) -> Json:
+    """Returns ``stored`` with each field of ``changes`` set, or taken out where None; `a.b` is a field of a field."""
+    result: Json = json.loads(json.dumps(stored))
+    for name, value in changes.items():
+        *above, last = name.split(".")
+        place = result
+        for step in above:
+            place = place.setdefault(step, {})
+            if not isinstance(place, dict):
+                raise Refused(f"{step} has no fields of its own")
+        place.pop(last, None)
+        if value is not None:
+            place[last] = value
+    return {name: value for name, value in result.items() if value != {}}
 
 
 def _said(fault: Any) -> str:

@@ -11,7 +11,7 @@ from api.dashboard import listing
 from moderation import flags
 from tests.api.dashboard.conftest import Browser
 
-PAGES = ("/login", "/queue", "/try", "/audit", "/flags/{flag}", "/flags/flg_00000000000000000000000000")
+PAGES = ("/login", "/queue", "/try", "/platforms", "/audit", "/flags/{flag}", "/flags/flg_00000000000000000000000000")
 PRIVATE = (
     "/",
     "/queue",
