@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
 from api import (
+    batch,
     contract,
     credentials,
     dashboard,
@@ -17,8 +18,11 @@ from api import (
     errors,
     headers,
     health,
+    hooks,
     intake,
+    multipart,
     requests,
+    submissions,
     uploads,
     waiting,
 )
@@ -48,15 +52,14 @@ def create(
 ) -> APIFlask:
     """Returns the application. What is not given is connected as ``settings`` say; nothing is contacted before use."""
     app = APIFlask(__name__, title="Unmask", version=_version(), docs_path=None, json_errors=False)
-    app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=settings.max_bytes + uploads.FORM_BYTES)
+    app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=settings.max_bytes + multipart.FORM_BYTES)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # answers read in the order that people think in
     app.url_map.converters["id"] = IdConverter
-    # each thread may be in a transaction at once; see deploy/gunicorn.conf.py
-    sessions = session_factory or database.sessions(database.connect(settings.database_url, pool=waiting.SEATS))
+    sessions = session_factory or database.sessions(database.connect(settings.database_url, pool=waiting.AT_WORK))
     app.extensions[EXTENSION] = Collaborators(
         settings=settings,
         sessions=sessions,
-        blobs=blobs or storage.connect(settings.media),
+        blobs=blobs or storage.connect(settings.media, upload_endpoint=settings.upload_endpoint),
         queue=queue or orders.application(settings.redis_url),
         limits=Limits(
             settings.redis_url,
@@ -65,10 +68,11 @@ def create(
             salt=settings.secret_key,
         ),
         pressure=Pressure(sessions, settings.max_line),
+        room=waiting.Room(sessions),
     )
     for room in (requests, headers, errors, credentials):
         room.register(app)
-    for view in (intake, endpoints, deliveries, health, docs):
+    for view in (intake, batch, uploads, submissions, endpoints, deliveries, hooks, health, docs):
         app.register_blueprint(view.blueprint)
     dashboard.register(app, settings)
     contract.register(app)

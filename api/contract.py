@@ -1,16 +1,16 @@
 """The contract, /openapi.json: what APIFlask reads off the views, completed with what it cannot see.
 
-That is the multipart body (read by `api.multipart`, not by APIFlask), the API key, and the problems each call may answer.
+That is the bodies that views read by themselves (`api.contents`), the API key, and the problems each call may answer.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from apiflask import APIBlueprint, APIFlask
 
-from api import credentials, errors, schemas
+from api import contents, credentials, errors, schemas
 
 Spec = dict[str, Any]
 
@@ -18,14 +18,37 @@ KEY = {"type": "http", "scheme": "bearer", "description": "A platform's API key,
 TAGS = [
     {"name": "Submissions", "description": "Send media, read verdicts, erase."},
     {"name": "Webhooks", "description": "Be told, instead of asking."},
+    {"name": "Sources", "description": "Where Mastodon, Discourse, a bucket or your own service tell of new media."},
     {"name": "Operation", "description": "For whoever runs the service."},
 ]
 DESCRIPTION = (
     "Unmask judges images: is this a deepfake? Send one with `POST /v1/submissions`, then wait for its verdict, or be "
     "told by a signed webhook. A score is a calibrated probability that the media is fake, from 0 to 1."
 )
-FORMATS = "JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF or BMP"
 EVERYWHERE = ("bad-credentials", "scope-missing", "too-many-requests", "internal-error", "world-down")
+HOOK = "/v1/hooks/{source_id}"
+HOOK_PROBLEMS = (
+    "bad-event",
+    "bad-signature",
+    "not-found",
+    "source-disabled",
+    "too-large",
+    "too-many-requests",
+    "internal-error",
+    "line-too-long",
+    "not-ready",
+    "world-down",
+)
+PUT = "/v1/uploads/{upload_id}"  # its address is signed: it needs no key
+PUT_PROBLEMS = (
+    "bad-request",
+    "bad-upload-url",
+    "not-found",
+    "too-large",
+    "invalid-request",
+    "internal-error",
+    "world-down",
+)
 ID = {"type": "string", "pattern": "^[a-z]+_[0-9a-z]{26}$"}
 BY_OPERATION = {
     ("/v1/submissions", "post"): (
@@ -36,8 +59,19 @@ BY_OPERATION = {
         "too-many-pixels",
         "too-many-frames",
         "forbidden-address",
+        "callback-not-allowed",
+        "upload-missing",
+        "not-found",
         "idempotency-key-reused",
     ),
+    ("/v1/submissions/batch", "post"): ("too-large", "unsupported-media-type"),
+    ("/v1/submissions/{submission_id}/appeal", "post"): (
+        "too-large",
+        "unsupported-media-type",
+        "not-appealable",
+        "too-many-appeals",
+    ),
+    ("/v1/uploads", "post"): ("too-large", "unsupported-media-type"),
     ("/v1/webhook-endpoints", "post"): ("too-large", "unsupported-media-type", "forbidden-address"),
     ("/v1/webhook-endpoints/{endpoint_id}", "patch"): ("too-large", "unsupported-media-type", "forbidden-address"),
     ("/v1/webhook-endpoints/{endpoint_id}/test", "post"): ("too-large", "endpoint-disabled"),
@@ -71,7 +105,7 @@ def _scopes(app: APIFlask) -> dict[tuple[str, str], str]:
 
 
 def complete(spec: Spec | str, scopes: Mapping[tuple[str, str], str]) -> Spec:
-    """Returns ``spec`` with the multipart body, and the key and the problems of every call that ``scopes`` names."""
+    """Returns ``spec`` with the bodies, and the key and the problems of every call that ``scopes`` names."""
     assert isinstance(spec, dict)  # a str only where YAML is asked for
     spec = _short_names(spec)
     spec["tags"] = TAGS
@@ -79,12 +113,19 @@ def complete(spec: Spec | str, scopes: Mapping[tuple[str, str], str]) -> Spec:
     for path, operations in spec["paths"].items():
         for method, operation in operations.items():
             for parameter in operation["parameters"]:
-                parameter["schema"] = ID if parameter["in"] == "path" else _present(parameter["schema"])
+                parameter["schema"] = ID if parameter["in"] == "path" else contents.present(parameter["schema"])
             operation.get("requestBody", {})["required"] = True
             if (path, method) in scopes:
                 operation["security"] = [{"ApiKey": [scopes[path, method]]}]
                 _add_problems(path, method, operation)
-    spec["paths"]["/v1/submissions"]["post"]["requestBody"] = _multipart()
+            elif path == PUT:
+                _describe(operation, PUT_PROBLEMS)
+            elif path == HOOK:
+                operation["requestBody"] = {"required": True, "content": {"*/*": {"schema": {}}}}
+                _describe(operation, HOOK_PROBLEMS)
+    spec["components"]["schemas"] |= contents.models()
+    for (path, method), body in contents.bodies().items():
+        spec["paths"][path][method]["requestBody"] = body
     return spec
 
 
@@ -97,22 +138,6 @@ def _short_names(spec: Spec) -> Spec:
     return short
 
 
-def _present(schema: Spec) -> Spec:
-    """Returns what a field is when it is sent: neither a query nor a form can spell null."""
-    options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
-    if len(options) != 1:
-        return schema
-    return {**options[0], **{key: value for key, value in schema.items() if key not in ("anyOf", "default")}}
-
-
-def _multipart() -> Spec:
-    form = schemas.SubmissionForm.model_json_schema()
-    file = {"type": "string", "format": "binary", "description": f"the image itself: {FORMATS}"}
-    fields = {name: _present(field) for name, field in form["properties"].items()}
-    form |= {"properties": {"file": file, **fields}, "required": ["file"]}
-    return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
-
-
 def _add_problems(path: str, method: str, operation: Spec) -> None:
     slugs = list(EVERYWHERE)
     if method in ("post", "patch") or any(parameter["in"] == "query" for parameter in operation["parameters"]):
@@ -122,6 +147,10 @@ def _add_problems(path: str, method: str, operation: Spec) -> None:
     if "{" in path:
         slugs.append("not-found")
     slugs += BY_OPERATION.get((path, method), ())
+    _describe(operation, slugs)
+
+
+def _describe(operation: Spec, slugs: Iterable[str]) -> None:
     by_status: dict[int, list[errors.Problem]] = {}
     for problem in (errors.CATALOGUE[slug] for slug in slugs):
         by_status.setdefault(problem.status, []).append(problem)

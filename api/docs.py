@@ -85,15 +85,20 @@ def _operation(path: str, method: str, operation: Schema) -> Operation:
         for parameter in operation.get("parameters", ())
     ]
     bodies: Schema = operation.get("requestBody", {}).get("content", {})
-    media_type = next(iter(bodies), "")
-    schema = bodies.get(media_type, {}).get("schema", {})
-    if "$ref" in schema:
-        name = schema["$ref"].rpartition("/")[2]
-        fields.append(Field("", "body", True, "object", name, ""))
-    else:
-        fields += _properties(schema, "form")
+    for body in bodies.values():
+        fields += _body(body.get("schema", {}))
     anchor = f"{method}-{path.strip('/').replace('/', '-').replace('{', '').replace('}', '')}"
-    return Operation(method.upper(), path, anchor, operation, fields, media_type)
+    return Operation(method.upper(), path, anchor, operation, fields, " or ".join(bodies))
+
+
+def _body(schema: Schema) -> list[Field]:
+    """Returns a line for each shape that a body may have, or one for each of its fields where it has no name."""
+    many = schema.get("type") == "array"
+    one = schema["items"] if many else schema
+    if "oneOf" not in one and "$ref" not in one:
+        return _properties(schema, "form")
+    kind = "list of object" if many else "object"
+    return [Field("", "body", True, kind, _kind(option)[1], "") for option in one.get("oneOf", [one])]
 
 
 def _shapes(spec: Schema) -> dict[str, tuple[Schema, list[Field]]]:

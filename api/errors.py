@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from apiflask import HTTPError
 from flask import Flask, Response, json, make_response, render_template, request
+from gunicorn.http.errors import ParseException
 from sqlalchemy import exc as sqlalchemy
 from werkzeug.exceptions import HTTPException
 
@@ -17,6 +18,8 @@ from moderation import errors, logs
 MIMETYPE = "application/problem+json"
 MACHINE_PATHS = ("/openapi.json", "/healthz", "/readyz", "/metrics")
 RETRY_SECONDS = "5"
+AWAY = (sqlalchemy.OperationalError, sqlalchemy.InterfaceError, sqlalchemy.TimeoutError)
+Fields = dict[str, list[str]]
 
 log = logs.get(__name__)
 
@@ -52,6 +55,19 @@ CATALOGUE = {
             "The API key may not do that",
             "`detail` names the scope it lacks. Use another key, or have one made: `unmask key create --scope …`.",
         ),
+        Problem(
+            "bad-upload-url",
+            403,
+            "The upload's address is not valid",
+            "It is bound to one upload, its size and its expiry. Announce the file anew with `POST /v1/uploads`.",
+        ),
+        Problem(
+            "bad-signature",
+            401,
+            "The message is not signed as this source's messages are",
+            "`detail` says what is wrong. See what was verified and why: `unmask source test ID`, or the dashboard.",
+        ),
+        Problem("bad-event", 400, "The message cannot be read", "`detail` says why. It is signed well."),
         Problem("forbidden", 403, "That is not yours to do", "Ask whoever runs this installation."),
         Problem(
             "not-found",
@@ -74,7 +90,23 @@ CATALOGUE = {
             "The webhook endpoint is disabled",
             "See `disabled_reason`, mend what it says, then enable it with `PATCH /v1/webhook-endpoints/{id}`.",
         ),
+        Problem(
+            "upload-missing",
+            409,
+            "The upload has no bytes",
+            "PUT the file to the upload's `url` first. Once a submission has fetched it, announce it anew.",
+        ),
+        Problem(
+            "not-appealable",
+            409,
+            "The submission cannot be appealed as it stands",
+            "Wait until its state is `scored`; one that failed or was deleted has no outcome to object to.",
+        ),
+        Problem(
+            "too-many-appeals", 409, "The submission was appealed too often", "People have read the reasons given."
+        ),
         Problem("name-taken", 409, "The name is in use", "Choose another one."),
+        Problem("source-disabled", 410, "The source is disabled", "Enable it: `unmask source enable ID`."),
         Problem(
             "too-large",
             413,
@@ -113,6 +145,12 @@ CATALOGUE = {
             "Webhooks go to public http(s) addresses, and to the networks in UNMASK_ALLOWED_NETWORKS.",
         ),
         Problem(
+            "callback-not-allowed",
+            422,
+            "The policy of the platform allows no callbacks to that host",
+            "Name another `callback_url`, or have `callback_hosts` changed: `unmask platform policy ID`.",
+        ),
+        Problem(
             "idempotency-key-reused",
             422,
             "The Idempotency-Key belongs to another request",
@@ -125,6 +163,7 @@ CATALOGUE = {
             "Too many submissions are waiting",
             "Nothing was accepted. Try again after Retry-After, with jitter; urgent submissions come in for longer.",
         ),
+        Problem("not-ready", 503, "The message cannot be used yet", "Send the same again after Retry-After."),
         Problem("internal-error", 500, "Something is broken on our side", "Tell the operator the request_id."),
         Problem("world-down", 503, "Part of the service is away", "Nothing was accepted. Try again after Retry-After."),
     )
@@ -140,12 +179,6 @@ BY_STATUS = {
     413: "too-large",
     415: "unsupported-media-type",
     422: "invalid-request",
-        Problem(
-            "callback-not-allowed",
-            422,
-            "The policy of the platform allows no callbacks to that host",
-            "Name another `callback_url`, or have `callback_hosts` changed: `unmask platform policy ID`.",
-        ),
     429: "too-many-requests",
     503: "world-down",
 }
@@ -177,18 +210,41 @@ def of(error: errors.UnmaskError) -> Problem:
     return known or CATALOGUE[family]
 
 
-def respond(problem: Problem, detail: str, *, fields: dict[str, list[str]] | None = None) -> Response:
+def document(problem: Problem, detail: str, fields: Fields | None = None) -> dict[str, object]:
+    """Returns what tells a program of a problem with the present request."""
+    body: dict[str, object] = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail,
+        "instance": request.path,
+        "request_id": requests.current_id(),
+    }
+    return body | ({"errors": fields} if fields else {})
+
+
+def explain(error: Exception) -> tuple[Problem, str, Fields | None]:
+    """Returns the problem that an error is, what may be said of it, and the faults by field; logs what is ours."""
+    if isinstance(error, errors.UnmaskError):
+        problem = of(error)
+        if problem.status < 500 or isinstance(error, errors.Busy):  # which is expected, and frequent when it happens
+            return problem, error.detail, getattr(error, "fields", None)
+        log.error("request_failed", slug=error.slug, error=error.detail)  # an engine's own words name hosts and paths
+    elif isinstance(error, AWAY):
+        problem = CATALOGUE["world-down"]
+        log.error("database_away", error=str(getattr(error, "orig", error)))
+    elif isinstance(error, ParseException):  # gunicorn finds out that a body is in no pieces only when it is read
+        return CATALOGUE["bad-request"], "The body is malformed.", None
+    else:
+        problem = CATALOGUE["internal-error"]
+        log.error("bug", exc_info=error)
+    return problem, problem.advice, None
+
+
+def respond(problem: Problem, detail: str, fields: Fields | None = None) -> Response:
     """Returns the answer that tells of a problem: JSON for programs, a page for people."""
     if request.path.startswith("/v1/") or request.path in MACHINE_PATHS:
-        body = {
-            "type": problem.type,
-            "title": problem.title,
-            "status": problem.status,
-            "detail": detail,
-            "instance": request.path,
-            "request_id": requests.current_id(),
-        }
-        response = Response(json.dumps(body | ({"errors": fields} if fields else {})), mimetype=MIMETYPE)
+        response = Response(json.dumps(document(problem, detail, fields)), mimetype=MIMETYPE)
     else:
         page = render_template("site/problem.html", problem=problem, detail=detail, request_id=requests.current_id())
         response = make_response(page)
@@ -200,16 +256,11 @@ def respond(problem: Problem, detail: str, *, fields: dict[str, list[str]] | Non
     return response
 
 
-def _domain(error: errors.UnmaskError) -> Response:
-    problem = of(error)
-    if isinstance(error, errors.Busy):  # expected, and frequent when it happens: no line in the log but the request's
-        response = respond(problem, error.detail)
+def _told(error: Exception) -> Response:
+    response = respond(*explain(error))
+    if isinstance(error, errors.Busy):
         response.headers["Retry-After"] = str(error.retry_seconds)
-        return response
-    if problem.status >= 500:  # an engine's own words name hosts and paths: they are the operator's
-        log.error("request_failed", slug=error.slug, error=error.detail)
-        return respond(problem, problem.advice)
-    return respond(problem, error.detail, fields=getattr(error, "fields", None))
+    return response
 
 
 def _http(error: HTTPException) -> Response:
@@ -230,26 +281,11 @@ def _validation(error: HTTPError) -> Response:
     if not isinstance(error.detail, dict) or not error.detail:
         return respond(CATALOGUE[BY_STATUS.get(error.status_code, "bad-request")], str(error.message))
     fields = {name: faults for location in error.detail.values() for name, faults in location.items()}
-    return _domain(InvalidRequest(fields))
-
-
-def _database(error: sqlalchemy.SQLAlchemyError) -> Response:
-    log.error("database_away", error=str(getattr(error, "orig", error)))
-    problem = CATALOGUE["world-down"]
-    return respond(problem, problem.advice)
-
-
-def _bug(error: Exception) -> Response:
-    log.error("bug", exc_info=error)
-    problem = CATALOGUE["internal-error"]
-    return respond(problem, problem.advice)
+    return _told(InvalidRequest(fields))
 
 
 def register(app: Flask) -> None:
     """Makes every failure of ``app`` a problem, and gives each problem its page."""
-    app.register_error_handler(errors.UnmaskError, _domain)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(HTTPError, _validation)
-    app.register_error_handler(Exception, _bug)
-    for away in (sqlalchemy.OperationalError, sqlalchemy.InterfaceError, sqlalchemy.TimeoutError):
-        app.register_error_handler(away, _database)
+    app.register_error_handler(Exception, _told)

@@ -1,151 +1,170 @@
-"""Intake: media comes in over HTTP, a committed row goes out; its outcome can be read, waited for, and erased.
+"""Intake: a submission comes in over HTTP, with its file or with the place where it is; a committed row goes out.
 
-A submission is answered 202 once its row is committed and never before; Redis being away changes nothing about that.
+It is answered 202 once its row is committed and never before; Redis being away changes nothing about that. A file is
+read and inspected here. One at a URL is not touched: only the shape of its address is judged, and a worker fetches it.
 """
 
 import hashlib
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 from apiflask import APIBlueprint
-from pydantic import ValidationError
+from flask import request
 from sqlalchemy.orm import Session
+from werkzeug.exceptions import UnsupportedMediaType
 
-from api import credentials, schemas, uploads, waiting
+from api import bodies, credentials, multipart, schemas
 from api.collaborators import Collaborators, collaborators
 from api.errors import InvalidRequest
-from moderation import addresses, documents, media, metrics, queue, retention, submissions
-from moderation.errors import Refused
-from moderation.media import Facts
+from moderation import addresses, documents, media, metrics, queue, submissions, uploads
+from moderation import blobs as storage
+from moderation.errors import UploadMissing
 from moderation.submissions import Draft
-from moderation.tables import PRIORITIES, Submission
+from moderation.tables import PRIORITIES, Json, Submission
 
-Headers = dict[str, str]
+JSON_BYTES = 128 * 1024  # a context of 16 KiB with every character escaped, a URL and the rest
 
-blueprint = APIBlueprint("submissions", __name__, url_prefix="/v1/submissions", tag="Submissions")
+blueprint = APIBlueprint("intake", __name__, url_prefix="/v1/submissions", tag="Submissions")
+
+
+ByUrl = TypeVar("ByUrl", bound=schemas.ByUrl)
+ByUpload = TypeVar("ByUpload", bound=schemas.ByUpload)
+
+
+class Kept(NamedTuple):
+    """A committed submission as it is answered; ``replayed``: an earlier request with its key had made it."""
+
+    row: Submission
+    document: Json
+    replayed: bool
 
 
 @blueprint.post("")
 @credentials.require("submit")
 @blueprint.input(schemas.IdempotencyHeader, location="headers")
 @blueprint.output(schemas.Accepted, status_code=202, description="Accepted: a committed row")
-def accept(headers_data: schemas.IdempotencyHeader) -> tuple[dict[str, Any], int, Headers]:
-    """Submit an image
+def accept(headers_data: schemas.IdempotencyHeader) -> tuple[Json, int, dict[str, str]]:
+    """Submit media
 
-    The answer comes once the submission is committed. Bytes that the current detector has judged before are `scored`
-    at once. With an `Idempotency-Key`, the same request sent again gets the same submission, as it is by then, and
+    Send the file as multipart/form-data, or JSON that says where it is: at a `url`, or in an `upload_id` (see `POST
+    /v1/uploads`). The answer comes once the submission is committed. A file that the current detector has judged before
+    is `scored` at once; media elsewhere is `fetching`, and its `sha256` is null until a worker has it. With an
+    `Idempotency-Key`, the same request sent again gets the same submission, as it is by then, and
     `Idempotent-Replayed: true`.
     """
-    at = collaborators()
-    with uploads.read(at.settings.max_bytes) as upload:
-        form = _form(upload.fields)
-        facts = media.inspect(upload.file, max_pixels=at.settings.max_pixels, max_frames=at.settings.max_frames)
-        draft = _draft(form, at)
-        key = headers_data.idempotency_key
-        with at.sessions.begin() as session:
-            row, replayed = _submit(session, at, draft, facts, upload, key)
-            document = documents.submission(row)
-    if not replayed:
-        _announce(at, row)
-    headers = {"Location": document["links"]["self"]} | ({"Idempotent-Replayed": "true"} if replayed else {})
-    return document, 202, headers
+    at, key = collaborators(), headers_data.idempotency_key
+    if request.mimetype == "multipart/form-data":
+        kept = _brought(at, key)
+    elif request.is_json:
+        form = place(bodies.read(JSON_BYTES), schemas.ByUrl, schemas.ByUpload)
+        judge_callback(at, form.callback_url)
+        kept = expected(at, form, key)
+    else:
+        raise UnsupportedMediaType("Send multipart/form-data with a part called file, or application/json.")
+    announce(at, [kept])
+    headers = {"Location": kept.document["links"]["self"]}
+    return kept.document, 202, headers | ({"Idempotent-Replayed": "true"} if kept.replayed else {})
 
 
-def _form(fields: dict[str, str]) -> schemas.SubmissionForm:
-    try:
-        return schemas.SubmissionForm.model_validate(fields)
-    except ValidationError as error:
-        raise InvalidRequest({str(fault["loc"][0])[:64]: [fault["msg"]] for fault in error.errors()}) from error
+def _brought(at: Collaborators, key: str | None) -> Kept:
+    """Keeps the submission whose file the present request carries."""
+    with multipart.read(at.settings.max_bytes) as sent:
+        form = bodies.validated(schemas.SubmissionForm, sent.fields)
+        facts = media.inspect(sent.file, **at.settings.media_limits)
+        judge_callback(at, form.callback_url)
+        draft = _draft(form)
+        return _keep(at, draft, facts.sha256, key, lambda s: submissions.submit(s, at.blobs, draft, facts, sent.file))
 
 
-def _draft(form: schemas.SubmissionForm, at: Collaborators) -> Draft:
-    if form.callback_url is not None:
-        addresses.resolve(form.callback_url, allowed_networks=at.settings.allowed_networks)
+def place(sent: object, by_url: type[ByUrl], by_upload: type[ByUpload]) -> ByUrl | ByUpload:
+    """Returns what a JSON body says of a submission, as whichever of the two shapes it has.
+
+    Raises:
+        InvalidRequest: when it names both places or none, or a field is not acceptable.
+    """
+    fields = {name: value for name, value in sent.items() if value is not None} if isinstance(sent, dict) else sent
+    if isinstance(fields, dict) and ("url" in fields) == ("upload_id" in fields):
+        raise InvalidRequest({"url": ["send exactly one of url and upload_id"]})
+    if isinstance(fields, dict) and "upload_id" in fields:
+        return bodies.validated(by_upload, fields)
+    return bodies.validated(by_url, fields)
+
+
+def expected(at: Collaborators, form: schemas.ByUrl | schemas.ByUpload, key: str | None) -> Kept:
+    """Keeps a submission whose bytes are where ``form`` says; its callback has been judged before.
+
+    Raises:
+        ForbiddenAddress: for a URL that no worker would fetch, whatever it resolves to.
+        NotFound, UploadMissing: for an upload that is not this platform's, or has no bytes.
+    """
+    draft = _draft(form)
+    if isinstance(form, schemas.ByUrl):
+        addresses.check(form.url, allowed_networks=at.settings.allowed_networks)
+        origin = {"url": form.url}
+    else:
+        origin = {"upload_id": form.upload_id}
+
+    def expect(session: Session) -> Submission:
+        if isinstance(form, schemas.ByUpload):
+            uploads.find(session, credentials.platform_id(), form.upload_id)
+            if not at.blobs.exists(storage.upload_key(form.upload_id)):
+                raise UploadMissing
+        return submissions.expect(session, draft, origin)
+
+    return _keep(at, draft, origin, key, expect)
+
+
+def judge_callback(at: Collaborators, url: str | None) -> None:
+    """Asks the name server, for a bounded time, whether ``url`` leads to where webhooks may go.
+
+    Raises:
+        ForbiddenAddress: when it does not.
+    """
+    if url is not None:
+        addresses.resolve(url, allowed_networks=at.settings.allowed_networks)
+
+
+def _draft(form: schemas.SubmissionForm) -> Draft:
+    priority = None if form.priority is None else PRIORITIES.index(form.priority)
+    collaborators().pressure.admit(priority)
     return Draft(
         platform_id=credentials.platform_id(),
         external_id=form.external_id,
-        priority=PRIORITIES.index(form.priority),
+        priority=priority,
         context=form.context,
         callback_url=form.callback_url,
     )
 
 
-def _submit(
-    session: Session, at: Collaborators, draft: Draft, facts: Facts, upload: uploads.Upload, key: str | None
-) -> tuple[Submission, bool]:
-    """Returns the submission, and whether an earlier request with this ``key`` had made it."""
-    platform_id = credentials.platform_id()
-    fingerprint = _fingerprint(draft, facts)
-    if key is not None and (earlier := submissions.remembered(session, platform_id, key, fingerprint)):
-        return earlier, True
-    row = submissions.submit(session, at.blobs, draft, facts, upload.file)
-    if key is not None:
-        submissions.remember(session, platform_id, key, fingerprint, row.id)
-    return row, False
+def _keep(
+    at: Collaborators, draft: Draft, content: object, key: str | None, add: Callable[[Session], Submission]
+) -> Kept:
+    """Commits what ``add`` returns, unless an earlier request with this ``key`` has made it already."""
+    platform_id, fingerprint = credentials.platform_id(), _fingerprint(draft, content)
+    with at.sessions.begin() as session:
+        if key is not None and (earlier := submissions.remembered(session, platform_id, key, fingerprint)):
+            return Kept(earlier, documents.submission(earlier), replayed=True)
+        row = add(session)
+        if key is not None:
+            submissions.remember(session, platform_id, key, fingerprint, row.id)
+        return Kept(row, documents.submission(row), replayed=False)
 
 
-def _fingerprint(draft: Draft, facts: Facts) -> str:
-    """Returns what makes two requests equal: the file's bytes and the fields' values, however they were spelled."""
-    fields = [facts.sha256, draft.external_id, draft.priority, draft.context, draft.callback_url]
+def _fingerprint(draft: Draft, content: object) -> str:
+    """Returns what makes two requests equal: the file's digest or its place, and the fields' values."""
+    fields: list[Any] = [content, draft.external_id, draft.priority, draft.context, draft.callback_url]
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def _announce(at: Collaborators, row: Submission) -> None:
-    reused = row.state == "scored"
-    metrics.accepted.labels(PRIORITIES[row.priority], str(reused).lower()).inc()
-    if reused:
+def announce(at: Collaborators, kept: list[Kept]) -> None:
+    """Counts submissions that were new, and rings once for each kind of work that they make."""
+    new = [one.row for one in kept if not one.replayed]
+    for row in new:
+        metrics.accepted.labels(PRIORITIES[row.priority], str(row.state == "scored").lower()).inc()
+    if any(row.state == "scored" for row in new):
         queue.ring_deliveries(at.queue)
-    else:
-        queue.ring_scoring(at.queue, row.priority, at.settings.lane_orders)
-
-
-@blueprint.get("/<id:submission_id>")
-@credentials.require("read")
-@blueprint.input(schemas.Wait, location="query")
-@blueprint.output(schemas.Submission)
-def show(submission_id: str, query_data: schemas.Wait) -> dict[str, Any]:
-    """Read a submission
-
-    With `wait`, the answer is held until the state is final or the time is up. On a busy server it may come sooner,
-    with the state as it is; ask again, or better, register a webhook endpoint.
-    """
-    at, platform_id = collaborators(), credentials.platform_id()
-
-    def read() -> dict[str, Any]:
-        with at.sessions.begin() as session:
-            return documents.submission(submissions.get(session, platform_id, submission_id))
-
-    return waiting.hold(read, query_data.wait)
-
-
-@blueprint.get("")
-@credentials.require("read")
-@blueprint.input(schemas.SubmissionFilter, location="query")
-@blueprint.output(schemas.SubmissionPage)
-def listing(query_data: schemas.SubmissionFilter) -> dict[str, Any]:
-    """List submissions
-
-    Newest first. Follow `next_cursor` until it is null.
-    """
-    with collaborators().sessions.begin() as session:
-        try:
-            rows, cursor = submissions.page(session, credentials.platform_id(), **query_data.model_dump())
-        except Refused as error:
-            raise InvalidRequest({"cursor": [error.detail]}) from error
-        return {"items": [documents.submission(row) for row in rows], "next_cursor": cursor}
-
-
-@blueprint.delete("/<id:submission_id>")
-@credentials.require("manage")
-@blueprint.output({}, status_code=204, description="Erased")
-def erase(submission_id: str) -> str:
-    """Erase a submission
-
-    Its media, verdict and messages are removed, unless another submission holds the same bytes. A tombstone in state
-    `deleted` stays.
-    """
-    at, platform_id = collaborators(), credentials.platform_id()
-    with at.sessions.begin() as session:
-        submissions.get(session, platform_id, submission_id)
-        retention.erase(session, at.blobs, submission_id, actor=platform_id)
-    return ""
+    if any(row.state == "fetching" for row in new):
+        queue.ring_fetching(at.queue)
+    for priority in sorted({row.priority for row in new if row.state == "waiting"}):
+        queue.ring_scoring(at.queue, priority, at.settings.lane_orders)

@@ -1,85 +1,112 @@
-"""Multipart bodies, read as a stream: the file goes to disk while it arrives, memory stays flat, and there is a cap.
+"""Uploads: a file is announced, put to an address of its own, and submitted by its id.
 
-A Content-Length above the cap is refused before the first byte; a body that lies about its length, or gives none, as
-soon as it passes the cap. The file's name is never used.
+Where media is a bucket, that address is the bucket's, presigned; the bytes never pass through here. Where it is a
+directory, the address is ours: signed, bound to one upload, its size and its expiry, and good for nothing else.
 """
 
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from tempfile import SpooledTemporaryFile
-from typing import IO, BinaryIO, NamedTuple, cast
+from typing import BinaryIO, cast
 
-from flask import request
-from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
-from werkzeug.formparser import FormDataParser
+from apiflask import APIBlueprint
+from flask import request, url_for
+from werkzeug.exceptions import BadRequest
 
-from api.errors import InvalidRequest
+from api import bodies, credentials, schemas
+from api.collaborators import Collaborators, collaborators
+from moderation import blobs as storage
+from moderation import uploads
 from moderation.errors import TooLarge
+from moderation.tables import Json, Upload
 
-FORM_BYTES = 128 * 1024  # what the other fields and the boundaries may take beside the file
-SPOOL_BYTES = 256 * 1024  # of a file in memory, before it goes to disk
-TEXT_BYTES = 500_000  # of one text part in memory; werkzeug needs more than its read buffer of 64 KiB
-PARTS = 16
+FORM_BYTES = 8 * 1024
 
-
-class Upload(NamedTuple):
-    """An open file at its beginning, and the text fields that came with it, each once."""
-
-    file: BinaryIO
-    fields: dict[str, str]
+blueprint = APIBlueprint("uploads", __name__, url_prefix="/v1/uploads", tag="Submissions")
 
 
-@contextmanager
-def read(max_bytes: int) -> Iterator[Upload]:
-    """Reads the present request's body; the file is closed and gone afterwards.
+@blueprint.post("")
+@credentials.require("submit")
+@blueprint.output(schemas.UploadAddress, status_code=201, description="Where to put the file")
+def announce() -> tuple[Json, int]:
+    """Announce an upload
+
+    Answers with an address for the file: `PUT` it there, whole, with the `headers` given and without your API key, then
+    submit its `upload_id`. Putting it again replaces it. After `expires_at` the upload is forgotten.
+    """
+    at = collaborators()
+    form = bodies.validated(schemas.UploadForm, bodies.read(FORM_BYTES))
+    if form.bytes > at.settings.max_bytes:
+        raise TooLarge(f"{form.bytes} bytes are more than {at.settings.max_bytes}")
+    with at.sessions.begin() as session:
+        row = uploads.create(session, credentials.platform_id(), form.bytes, form.content_type)
+        key = storage.upload_key(row.id)
+        invitation = at.blobs.invite(key, row.bytes, row.content_type, uploads.SECONDS) or _own(at, row)
+    return {
+        "upload_id": row.id,
+        "url": invitation.url,
+        "headers": invitation.headers,
+        "expires_at": row.expires_at.isoformat(),
+    }, 201
+
+
+def _own(at: Collaborators, row: Upload) -> storage.Invitation:
+    signature = uploads.signature(_secret(at), row)
+    path = url_for("uploads.put", upload_id=row.id, expires=uploads.expiry(row), signature=signature)
+    base = at.settings.public_url or request.host_url
+    return storage.Invitation(base.rstrip("/") + path, {"Content-Type": row.content_type})
+
+
+def _secret(at: Collaborators) -> str:
+    return at.settings.secret_key
+
+
+@blueprint.put("/<id:upload_id>")
+@blueprint.input(schemas.UploadSignature, location="query")
+@blueprint.output({}, status_code=204, description="Stored; submit it now")
+def put(upload_id: str, query_data: schemas.UploadSignature) -> str:
+    """Put an uploaded file
+
+    Only at an address that `POST /v1/uploads` gave, with exactly as many bytes as were announced: any other number is
+    refused, and nothing of it is kept. Sent again, it replaces what is there.
+    """
+    at = collaborators()
+    with at.sessions.begin() as session:
+        row = uploads.invited(session, _secret(at), upload_id, query_data.expires, query_data.signature)
+    at.blobs.put(storage.upload_key(row.id), cast("BinaryIO", _Body(row.bytes)))
+    return ""
+
+
+class _Body:
+    """The present request's body as a file that is read once: exactly ``size`` bytes, or an error instead of the end.
 
     Raises:
-        UnsupportedMediaType: when the body is not multipart/form-data.
-        BadRequest: when it is torn.
-        RequestEntityTooLarge, TooLarge: when the body, or the file in it, is larger than accepted.
-        InvalidRequest: unless there is exactly one part `file` and no field twice.
+        TooLarge: when there are more, by the Content-Length or as they arrive.
+        BadRequest: when there are fewer.
     """
-    if request.mimetype != "multipart/form-data":
-        raise UnsupportedMediaType("Send multipart/form-data with a part called file.")
-    with ExitStack() as spools:
 
-        def spool(*_: object, **__: object) -> IO[bytes]:
-            return spools.enter_context(SpooledTemporaryFile(SPOOL_BYTES))
+    def __init__(self, size: int) -> None:
+        self.left = size
+        self.wrong = f"send exactly the {size} bytes that were announced"
+        declared = request.content_length
+        if declared is not None and declared > size:
+            raise TooLarge(self.wrong)
+        if declared is not None and declared < size:
+            raise BadRequest(self.wrong)
+        self.stream = request.stream
 
-        parser = FormDataParser(
-            spool,
-            max_content_length=max_bytes + FORM_BYTES,
-            max_form_memory_size=TEXT_BYTES,
-            max_form_parts=PARTS,
-            silent=False,
-        )
+    def seek(self, _to: int) -> None:
+        """Stays at the beginning, which is where whoever stores a file starts."""
+
+    def read(self, size: int) -> bytes:
+        """Returns the next bytes, at most ``size``."""
+        chunk = self._arrived(min(size, self.left + 1))  # one more than announced tells that there are more
+        self.left -= len(chunk)
+        if self.left < 0:
+            raise TooLarge(self.wrong)
+        if not chunk and self.left:
+            raise BadRequest(self.wrong)
+        return chunk
+
+    def _arrived(self, size: int) -> bytes:
         try:
-            _, fields, files = parser.parse_from_environ(request.environ)
-        except ValueError as error:
-            raise BadRequest("The multipart body is malformed or ends too early.") from error
-        yield Upload(_only_file(fields, files, max_bytes), _once(fields))
-
-
-def _only_file(fields: MultiDict[str, str], files: MultiDict[str, FileStorage], max_bytes: int) -> BinaryIO:
-    strangers = sorted(set(files) - {"file"})
-    if strangers:
-        raise InvalidRequest({name[:64]: ["is a file that this request does not take"] for name in strangers})
-    if "file" in fields:
-        raise InvalidRequest({"file": ["is text; send it as a file, with a file name"]})
-    parts = files.getlist("file")
-    if len(parts) != 1:
-        raise InvalidRequest({"file": ["is missing" if not parts else "was sent more than once; send one at a time"]})
-    file = cast("BinaryIO", parts[0].stream)
-    if file.seek(0, os.SEEK_END) > max_bytes:
-        raise TooLarge(f"the file has more than {max_bytes} bytes")
-    file.seek(0)
-    return file
-
-
-def _once(fields: MultiDict[str, str]) -> dict[str, str]:
-    twice = [name for name in fields if len(fields.getlist(name)) > 1]
-    if twice:
-        raise InvalidRequest({name[:64]: ["was sent more than once"] for name in twice})
-    return fields.to_dict()
+            return self.stream.read(size)
+        except OSError as error:  # of the connection; an OSError of the disk is raised by whoever writes
+            raise BadRequest("The connection ended early.") from error

@@ -4,7 +4,7 @@ Each step writes its audit row and its webhooks in the same transaction. A decis
 window, so that an undo within it is silent; afterwards the platform hears `decision.revised`.
 """
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from moderation import audit, deliveries, documents, flags, metrics
@@ -29,7 +29,7 @@ def decide(session: Session, flag_id: str, person_id: str, answer: str, note: st
         raise AlreadyDecided
     if not flags.holds(session, flag, person_id):
         raise ClaimLost
-    before = _state(flag)
+    before = state(flag)
     _supersede(session, flags.standing(session, flag_id))
     decision = Decision(flag_id=flag.id, person_id=person_id, answer=answer, note=note.strip())
     session.add(decision)
@@ -40,7 +40,7 @@ def decide(session: Session, flag_id: str, person_id: str, answer: str, note: st
     else:
         flag.state, flag.decided_at = "decided", decision.decided_at
         _tell(session, flag, decision, "flag.decided", undo_seconds)
-    audit.write(session, person_id, "flag.decided", flag.id, old=before, new={**_state(flag), "answer": answer})
+    audit.write(session, person_id, "flag.decided", flag.id, old=before, new={**state(flag), "answer": answer})
     session.flush()
     metrics.decided.labels(answer).inc()
     return decision
@@ -58,15 +58,15 @@ def undo(session: Session, flag_id: str, person_id: str) -> Decision:
     lead = session.get_one(Person, person_id).role != "moderator"
     if decision is None or not (lead or decision.person_id == person_id):
         raise NothingToUndo
-    before = {**_state(flag), "answer": decision.answer}
+    before = {**state(flag), "answer": decision.answer}
     _supersede(session, decision)
     decision.undone_by = person_id
     flag.state, flag.decided_at = "open", None
     session.flush()
-    flag.escalated = _still_unsure(session, flag)
+    flag.escalated = _doubted(session, flag)
     if decision.answer != "unsure" and not deliveries.cancel_unsent(session, decision.id):
         _tell(session, flag, decision, "decision.revised", 0)
-    audit.write(session, person_id, "decision.undone", flag.id, old=before, new=_state(flag))
+    audit.write(session, person_id, "decision.undone", flag.id, old=before, new=state(flag))
     session.flush()
     return decision
 
@@ -77,14 +77,31 @@ def _supersede(session: Session, decision: Decision | None) -> None:
         session.flush()
 
 
-def _still_unsure(session: Session, flag: Flag) -> bool:
+def reopen(session: Session, flag: Flag) -> None:
+    """Opens a decided flag again, for a lead: somebody objects to the decision, which no longer stands.
+
+    Nobody undid it: it stays in the history as the answer that it was. Not sent yet, it never leaves the house.
+    """
+    decision = flags.standing(session, flag.id)
+    _supersede(session, decision)
+    flag.state, flag.decided_at, flag.escalated = "open", None, True
+    if decision is not None:
+        deliveries.cancel_unsent(session, decision.id)
+    session.flush()
+
+
+def _doubted(session: Session, flag: Flag) -> bool:
+    """Says whether anybody was unsure, or objected to an answer: no answer but those is superseded and not undone."""
     doubts = select(Decision.id).where(
-        Decision.flag_id == flag.id, Decision.answer == "unsure", Decision.undone_by.is_(None)
+        Decision.flag_id == flag.id,
+        or_(Decision.answer == "unsure", Decision.superseded_at.is_not(None)),
+        Decision.undone_by.is_(None),
     )
     return bool(session.scalar(select(doubts.exists())))
 
 
-def _state(flag: Flag) -> Json:
+def state(flag: Flag) -> Json:
+    """Returns what of a flag its audit rows compare."""
     return {"state": flag.state, "escalated": flag.escalated}
 
 

@@ -77,7 +77,7 @@ def get(session: Session, flag_id: str) -> Flag:
     """
     flag = session.scalar(_loaded().where(Flag.id == flag_id))
     if flag is None:
-        raise NotFound(f"there is no flag {flag_id}")
+        raise NotFound(f"there is no flag {flag_id}: it never was, or what it was about has been erased")
     return flag
 
 
@@ -91,7 +91,7 @@ def locked(session: Session, flag_id: str) -> Flag:
         select(Flag).where(Flag.id == flag_id).with_for_update().execution_options(populate_existing=True)
     )
     if flag is None:
-        raise NotFound(f"there is no flag {flag_id}")
+        raise NotFound(f"there is no flag {flag_id}: it never was, or what it was about has been erased")
     return flag
 
 
@@ -163,20 +163,16 @@ def drop_claim(flag: Flag) -> None:
 def upcoming(session: Session, person_id: str, *, after: str | None = None) -> Flag | None:
     """Returns the best open flag that this person may claim: their own first, then as `queue` sorts.
 
-    One that they were unsure about is left to others. ``after`` is passed over, so that a skip goes on. Two people who
+    One that they have answered, and that is open all the same (they were unsure, or somebody appealed), is left to
+    others. ``after`` is passed over, so that a skip goes on. Two people who
     ask at once get two flags (the row is locked until the caller claims it).
     """
-    unsure = (
+    answered = (
         select(Decision.id)
-        .where(
-            Decision.flag_id == Flag.id,
-            Decision.person_id == person_id,
-            Decision.answer == "unsure",
-            Decision.undone_by.is_(None),
-        )
+        .where(Decision.flag_id == Flag.id, Decision.person_id == person_id, Decision.undone_by.is_(None))
         .exists()
     )
-    query = select(Flag).where(Flag.state == "open", _free(person_id), ~unsure)
+    query = select(Flag).where(Flag.state == "open", _free(person_id), ~answered)
     if after is not None:
         query = query.where(Flag.id != after)
     mine = and_(Flag.claimed_by == person_id, Flag.claim_expires_at > _now())

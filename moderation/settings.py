@@ -5,7 +5,7 @@ No secret has a default. Times are seconds, sizes are bytes, unless a name says 
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -37,11 +37,19 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="auto, cpu or cuda:N")
     face_model: Path | None = Field(None, description="a YuNet ONNX file to find faces with instead of our own")
     batch: int = Field(16, ge=1, le=1024, description="submissions claimed and scored at once")
+    batch_bytes: int = Field(512 * MEGABYTE, ge=1, description="bytes of files read and scored at once, or one file")
+    clip_frames: int = Field(32, ge=1, le=256, description="frames of a video or an animation that are looked at")
+
+    upload_endpoint: str | None = Field(
+        None, description="how platforms reach the bucket's S3 endpoint, where it has another address for them"
+    )
 
     # limits of what is accepted
     max_bytes: int = Field(200 * MEGABYTE, ge=1)
     max_pixels: int = Field(100_000_000, ge=1, description="width times height of one frame")
     max_frames: int = Field(2_000, ge=1, description="frames of an animated image")
+    max_video_pixels: int = Field(36_000_000, ge=1, description="width times height of a video's frame")
+    max_seconds: float = Field(600, gt=0, description="length of a video")
 
     # limits of how much is accepted
     rate_limit: str = Field("3000 per minute", description="requests of one API key; none when empty")
@@ -67,6 +75,7 @@ class Settings(BaseSettings):
 
     # deliveries
     delivery_timeout: float = Field(15, gt=0)
+    delivery_days: float = Field(30, gt=0, description="a message that ended, delivered or not, is forgotten after")
     allowed_networks: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma-separated private networks that webhooks and fetches may reach, such as 127.0.0.0/8"
     )
@@ -75,10 +84,19 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".unmask"), description="state of the embedded engines")
     log_format: str = Field("json", pattern="^(json|console)$")
     log_level: str = "INFO"
-    delivery_days: float = Field(30, gt=0, description="a message that ended, delivered or not, is forgotten after")
     upkeep_seconds: float = Field(5, gt=0, description="how often upkeep looks at the ledger")
     worker_metrics_port: int | None = Field(None, ge=1, le=65535, description="where a worker serves /metrics")
     progress: Path | None = Field(None, description="a file that a living worker touches, for liveness probes")
+
+    @property
+    def media_limits(self) -> dict[str, Any]:
+        """What `media.inspect` holds a file to."""
+        return {
+            "max_pixels": self.max_pixels,
+            "max_frames": self.max_frames,
+            "max_video_pixels": self.max_video_pixels,
+            "max_seconds": self.max_seconds,
+        }
 
     @field_validator("allowed_networks", mode="before")
     @classmethod

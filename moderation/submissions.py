@@ -8,20 +8,22 @@ import base64
 import binascii
 import json
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from sqlalchemy import Select, and_, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
 from moderation import blobs as storage
-from moderation import deliveries, detectors, documents, verdicts
+from moderation import deliveries, detectors, documents, policy, verdicts
 from moderation.blobs import Blobs
 from moderation.errors import KeyReused, NotFound, Refused
 from moderation.media import Facts
-from moderation.tables import IdempotencyKey, Json, Media, Submission
+from moderation.policy import Policy
+from moderation.tables import FINAL_STATES, IdempotencyKey, Json, Media, Platform, Submission
 
 OUT_OF_ATTEMPTS = "attempts-exhausted"
 
@@ -33,7 +35,7 @@ class Draft:
     platform_id: str | None = None
     person_id: str | None = None
     external_id: str | None = None
-    priority: int = 1  # index into tables.PRIORITIES
+    priority: int | None = None  # index into tables.PRIORITIES; None: as the platform's policy says
     context: Json = field(default_factory=dict)
     callback_url: str | None = None
     source_id: str | None = None  # the source whose event told of the media
@@ -57,10 +59,14 @@ def submit(session: Session, blobs: Blobs, draft: Draft, facts: Facts, file: Bin
     """Stores the bytes once and adds a row; bytes that the current detector has judged are settled at once.
 
     Raises:
+        ForbiddenCallback: when the platform's policy allows no callback to where the draft wants one.
         WorldDown: when the bytes cannot be stored; then there is no row either.
     """
+    row = _drafted(session, draft)
     hold(session, blobs, facts, file)
-    row = _added(session, draft, media_sha256=facts.sha256)
+    row.media_sha256 = facts.sha256
+    session.add(row)
+    session.flush()
     settle_known(session, row)
     return row
 
@@ -69,24 +75,31 @@ def expect(session: Session, draft: Draft, origin: Json) -> Submission:
     """Adds a row in state `fetching`: its bytes are still where ``origin`` says, and a worker brings them.
 
     ``origin`` is `{"url"}`, `{"upload_id"}` or `{"bucket", "key", "version"}`. Nothing is looked up here.
+
+    Raises:
+        ForbiddenCallback: when the platform's policy allows no callback to where the draft wants one.
     """
-    return _added(session, draft, state="fetching", origin=origin)
+    row = _drafted(session, draft)
+    row.state, row.origin = "fetching", origin
+    session.add(row)
+    session.flush()
+    return row
 
 
-def _added(session: Session, draft: Draft, **fields: Any) -> Submission:
-    row = Submission(
+def _drafted(session: Session, draft: Draft) -> Submission:
+    """Returns a row, not yet added, of a draft as its platform's policy has it."""
+    rules = Policy.read(session.get_one(Platform, draft.platform_id).policy) if draft.platform_id else Policy()
+    if draft.callback_url is not None:
+        policy.check_callback(rules, draft.callback_url)
+    return Submission(
         platform_id=draft.platform_id,
         person_id=draft.person_id,
         source_id=draft.source_id,
         external_id=draft.external_id,
-        priority=draft.priority,
+        priority=policy.priority(rules, draft.priority),
         context=draft.context,
         callback_url=draft.callback_url,
-        **fields,
     )
-    session.add(row)
-    session.flush()
-    return row
 
 
 def settle_known(session: Session, row: Submission) -> bool:
@@ -114,6 +127,7 @@ def hold(session: Session, blobs: Blobs, facts: Facts, file: BinaryIO) -> None:
         width=facts.width,
         height=facts.height,
         frames=facts.frames,
+        seconds=facts.seconds,
     )
     session.execute(row.on_conflict_do_update(index_elements=["sha256"], set_={"held_at": func.clock_timestamp()}))
     if not blobs.exists(key):
@@ -154,6 +168,12 @@ def get(session: Session, platform_id: str, submission_id: str) -> Submission:
 
 def _loaded() -> Select[Submission]:
     return select(Submission).options(joinedload(Submission.verdict), joinedload(Submission.media))
+
+
+def ended(session: Session, ids: Collection[str]) -> list[str]:
+    """Returns those of the submissions that are in a final state."""
+    final = Submission.state.in_(FINAL_STATES) | Submission.erase_asked_at.is_not(None)
+    return list(session.scalars(select(Submission.id).where(Submission.id.in_(ids), final)))
 
 
 def page(
@@ -201,8 +221,10 @@ def _position(cursor: str) -> tuple[datetime, str]:
     return position
 
 
-def claim(session: Session, *, limit: int, lease_seconds: float) -> Claim:
+def claim(session: Session, *, limit: int, lease_seconds: float, max_bytes: int | None = None) -> Claim:
     """Takes up to ``limit`` waiting submissions, most urgent and oldest first; other claimants' rows are passed over.
+
+    Their media have at most ``max_bytes`` together, unless one alone has more: what is claimed lies in memory at once.
 
     A second attempt is taken alone, so that one poisonous file cannot take its neighbours down with it.
     """
@@ -212,11 +234,24 @@ def claim(session: Session, *, limit: int, lease_seconds: float) -> Claim:
         return Claim(lease, [])
     again = head.attempts > 0
     rows = [head] if again else list(session.scalars(_line().where(Submission.attempts == 0).limit(limit)))
+    rows = rows if max_bytes is None else _within(session, rows, max_bytes)
     expires = session.scalar(select(func.clock_timestamp() + timedelta(seconds=lease_seconds)))
     for row in rows:
         row.state, row.lease, row.lease_expires_at, row.attempts = "scoring", lease, expires, row.attempts + 1
     session.flush()
     return Claim(lease, rows)
+
+
+def _within(session: Session, rows: list[Submission], max_bytes: int) -> list[Submission]:
+    """The first of ``rows`` that fit together; the others were locked for a moment, and stay in the line."""
+    wanted = {row.media_sha256 for row in rows}
+    sizes = dict(session.execute(select(Media.sha256, Media.bytes).where(Media.sha256.in_(wanted))).all())
+    total = 0
+    for count, row in enumerate(rows):
+        total += sizes.pop(row.media_sha256 or "", 0)  # equal files are read once
+        if total > max_bytes and count:
+            return rows[:count]
+    return rows
 
 
 def _line() -> Select[Submission]:

@@ -86,7 +86,7 @@ def settle(session: Session, submission: Submission, verdict: Verdict) -> None:
     session.flush()
     if not platform:
         return  # ephemeral: shown to one person and erased, nobody else is told
-    flag = _opened(session, platform, submission) if policy.opens_flag(rules, submission.band) else None
+    flag = open_flag(session, submission) if policy.opens_flag(rules, submission.band) else None
     tell = partial(
         deliveries.enqueue,
         session,
@@ -99,11 +99,14 @@ def settle(session: Session, submission: Submission, verdict: Verdict) -> None:
         tell(event="flag.opened", data=documents.flag(flag, None))
 
 
-def _opened(session: Session, platform: Platform, submission: Submission) -> Flag:
+def open_flag(session: Session, submission: Submission) -> Flag:
+    """Puts a scored submission of a platform before people."""
     verdict, band = submission.verdict, submission.band
     assert verdict is not None
     assert band is not None
-    flag = Flag(submission=submission, platform=platform, score=verdict.score, band=band, reasons=verdict.reasons)
+    flag = Flag(
+        submission=submission, platform=submission.platform, score=verdict.score, band=band, reasons=verdict.reasons
+    )
     session.add(flag)
     session.flush()
     return flag

@@ -9,7 +9,7 @@ from flask_login import current_user
 
 from api.collaborators import collaborators
 from api.dashboard.pages import SWITCHES, blueprint, local_path, switched
-from moderation import flags, platforms
+from moderation import appeals, flags, platforms
 from moderation.tables import BANDS
 
 PAGE = 50
@@ -77,6 +77,7 @@ def queue() -> ResponseReturnValue:
             view=view,
             blank=View(),
             flags=found[:PAGE],
+            appealed=appeals.counts(ledger, found[:PAGE]),
             more=len(found) > PAGE,
             counts=flags.counts(ledger),
             platforms=platforms.every(ledger),

@@ -14,7 +14,7 @@ from api.collaborators import collaborators
 from api.dashboard.pages import blueprint, field, say
 from api.dashboard.pictures import has_preview
 from api.dashboard.trail import names
-from moderation import decisions, flags, queue
+from moderation import appeals, decisions, flags, queue
 from moderation.errors import Conflict
 from moderation.tables import Flag
 
@@ -36,6 +36,7 @@ def _page(flag_id: str, problem: Conflict | None = None, note: str = "") -> Resp
             flag=shown,
             history=rows,
             decision=decision,
+            appeals=appeals.of(ledger, shown),
             people=people,
             problem=problem,
             note=note,

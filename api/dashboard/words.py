@@ -23,6 +23,7 @@ BANDS = {"fake": "Fake", "review": "Review", "inconclusive": "Inconclusive", "cl
 ACTIONS = {
     "flag.claimed": "claimed it",
     "flag.released": "gave it back",
+    "flag.appealed": "appealed",
     "flag.decided": "answered",
     "decision.undone": "took the answer back:",
     "login.succeeded": "logged in",

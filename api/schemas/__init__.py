@@ -3,19 +3,38 @@
 One module a subject; handlers import this package and name the shape.
 """
 
+from api.schemas.intake import (
+    MOST_ITEMS,
+    Appeal,
+    AppealForm,
+    Batch,
+    BatchItem,
+    BatchUpload,
+    BatchUrl,
+    ByUpload,
+    ByUrl,
+    UploadAddress,
+    UploadForm,
+    UploadSignature,
+)
 from api.schemas.service import Health, Liveness, Problem
+from api.schemas.sources import Taken
 from api.schemas.submissions import (
     Accepted,
     Face,
     Failure,
+    Frame,
     IdempotencyHeader,
     JudgedMedia,
     Links,
+    Manifest,
+    Provenance,
     Release,
     Submission,
     SubmissionFilter,
     SubmissionForm,
     SubmissionPage,
+    Trace,
     Verdict,
     Wait,
 )
@@ -34,7 +53,16 @@ from api.schemas.webhooks import (
 )
 
 __all__ = [
+    "MOST_ITEMS",
     "Accepted",
+    "Appeal",
+    "AppealForm",
+    "Batch",
+    "BatchItem",
+    "BatchUpload",
+    "BatchUrl",
+    "ByUpload",
+    "ByUrl",
     "Delivery",
     "DeliveryAttempt",
     "DeliveryFilter",
@@ -46,19 +74,27 @@ __all__ = [
     "EndpointList",
     "Face",
     "Failure",
+    "Frame",
     "Health",
     "IdempotencyHeader",
     "JudgedMedia",
     "Links",
     "Liveness",
+    "Manifest",
     "NewEndpoint",
     "Problem",
+    "Provenance",
     "Release",
     "Rotation",
     "Submission",
     "SubmissionFilter",
     "SubmissionForm",
     "SubmissionPage",
+    "Taken",
+    "Trace",
+    "UploadAddress",
+    "UploadForm",
+    "UploadSignature",
     "Verdict",
     "Wait",
 ]

@@ -9,10 +9,10 @@ from api.schemas.values import Band, Context, ExternalId, Priority, State, Stric
 
 
 class SubmissionForm(Strict):
-    """The text fields beside `file` in POST /v1/submissions."""
+    """What may be said of a submission, beside where its media is."""
 
     external_id: ExternalId | None = Field(None, description="your own name for it; comes back everywhere")
-    priority: Priority = Field("default", description="which line it waits in")
+    priority: Priority | None = Field(None, description="which line it waits in; your policy's where absent")
     context: Context = Field(default_factory=dict, description="a JSON object of at most 16 KiB that moderators see")
     callback_url: Url | None = Field(None, description="is told of the outcome, in addition to your webhook endpoints")
 
@@ -75,7 +75,15 @@ class Face(BaseModel):
     box: list[float] = Field(description="[x, y, width, height] in pixels of the upright image")
     score: float | None = Field(None, description="calibrated P(fake) of this face, 0 to 1")
     quality: dict[str, float] | None = Field(None, description="what makes it more or less usable, by name")
-    frame: int = Field(0, description="of an animation: the frame it was seen in")
+    frame: int = Field(0, description="of a clip: the frame it was seen in")
+
+
+class Frame(BaseModel):
+    """One frame of a clip (a video or an animation) that was looked at."""
+
+    index: int = Field(description="its place among the clip's frames, from 0")
+    time: float | None = Field(None, description="seconds from the beginning; null for the pages of a TIFF")
+    score: float = Field(description="calibrated P(fake) of its most suspicious face, 0 to 1")
 
 
 class JudgedMedia(BaseModel):
@@ -85,8 +93,41 @@ class JudgedMedia(BaseModel):
     height: int
     format: str
     bytes: int
-    frames: int
+    frames: int = Field(description="0 for a video whose header does not say")
+    seconds: float | None = Field(None, description="of a video, as its header says")
     sha256: str
+    pdq: str | None = Field(
+        None, description="perceptual hash, 64 hexadecimal digits; of a clip, of its frame of highest quality"
+    )
+    pdq_quality: int | None = Field(None, description="0 to 100; below 50 the hash means little")
+
+
+class Manifest(BaseModel):
+    """What a file's C2PA manifest claims. Nothing was fetched, and no signer is trusted more than another."""
+
+    present: bool
+    valid: bool | None = Field(description="whether signature and bytes agree; null when it could not be read")
+    state: str = Field(description="`valid`, `invalid`, `trusted`, `remote` (not fetched) or `unreadable`")
+    issuer: str | None = Field(description="who signed, as the certificate says")
+    generator: str | None = Field(description="the program that wrote the manifest")
+    actions: list[str]
+    source_types: list[str] = Field(description="IPTC digital source types, such as `trainedAlgorithmicMedia`")
+    ai_generated: bool = Field(description="whether a model is said to have made it, in whole or in part")
+
+
+class Trace(BaseModel):
+    """A trace that a generator left in the metadata."""
+
+    where: str = Field(description="such as `png:parameters`, `exif:Software`, `xmp:DigitalSourceType`")
+    name: str = Field(description="whose trace it is")
+    text: str = Field(description="the words that name a tool or a model, often empty; never a prompt")
+
+
+class Provenance(BaseModel):
+    """What the file says of its own origin: claims, easily written and easily lost."""
+
+    c2pa: Manifest | None
+    generator_metadata: list[Trace]
 
 
 class Release(BaseModel):
@@ -103,8 +144,9 @@ class Verdict(BaseModel):
     band: Band
     reasons: list[str] = Field(description="never empty when the band is `inconclusive`")
     faces: list[Face]
-    frames: list[dict[str, Any]]
+    frames: list[Frame] = Field(description="of a clip: the frames that were looked at, in order; empty for a still")
     media: JudgedMedia
+    provenance: Provenance
     detector: Release
     scored_at: datetime
     ms: float = Field(description="computing time that this media took, in milliseconds")

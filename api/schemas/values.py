@@ -41,19 +41,23 @@ def _walk(value: Any, depth: int = 1) -> None:
 
 
 def _context(sent: object) -> object:
-    """Reads the JSON object that a form field carries as text."""
-    if not isinstance(sent, str):
-        return sent
-    if len(sent.encode(errors="replace")) > CONTEXT_BYTES:
-        raise ValueError(f"must not be longer than {CONTEXT_BYTES} bytes")
-    try:
-        value = json.loads(sent)
-    except (ValueError, RecursionError):
-        raise ValueError("must be JSON") from None
+    """Reads a JSON object: as it stands in a JSON body, or as the text that a form field carries."""
+    value = _parsed(sent) if isinstance(sent, str) else sent
     if not isinstance(value, dict):
         raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic turns only ValueError into a fault
     _walk(value)
+    if not isinstance(sent, str) and len(json.dumps(value, ensure_ascii=False).encode()) > CONTEXT_BYTES:
+        raise ValueError(f"must not be longer than {CONTEXT_BYTES} bytes")
     return value
+
+
+def _parsed(text: str) -> object:
+    if len(text.encode(errors="replace")) > CONTEXT_BYTES:
+        raise ValueError(f"must not be longer than {CONTEXT_BYTES} bytes")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("must be JSON") from None
 
 
 def _time(sent: object) -> object:
@@ -68,6 +72,7 @@ ExternalId = Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9
 Url = Annotated[str, Field(min_length=1, max_length=2048, json_schema_extra={"format": "uri"}), Storable]
 Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 Context = Annotated[dict[str, Any], BeforeValidator(_context)]
+IdempotencyKey = Annotated[str, Field(max_length=255, pattern=r"^[!-~]+$")]
 
 
 class Strict(BaseModel):

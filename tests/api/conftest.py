@@ -1,6 +1,7 @@
 """The web on real engines: an application, a platform whose key it knows, and short words for what tests do."""
 
 import io
+import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -36,6 +37,11 @@ class Caller(NamedTuple):
 
     def get(self, path: str, **query: Any) -> TestResponse:
         return self.client.get(path, query_string=query, headers=self.headers)
+
+    def post(self, path: str, body: Any, *, key: str | None = None) -> TestResponse:
+        """Posts JSON."""
+        headers = self.headers | ({"Idempotency-Key": key} if key is not None else {})
+        return self.client.post(path, data=json.dumps(body), content_type="application/json", headers=headers)
 
     def delete(self, path: str) -> TestResponse:
         return self.client.delete(path, headers=self.headers)

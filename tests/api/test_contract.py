@@ -37,6 +37,11 @@ def test_it_names_every_call_of_the_api_and_no_page_of_the_dashboard(spec: dict[
         ("get", "/v1/submissions"),
         ("get", "/v1/submissions/{submission_id}"),
         ("delete", "/v1/submissions/{submission_id}"),
+        ("post", "/v1/submissions/batch"),
+        ("post", "/v1/submissions/{submission_id}/appeal"),
+        ("post", "/v1/uploads"),
+        ("put", "/v1/uploads/{upload_id}"),
+        ("post", "/v1/hooks/{source_id}"),
         ("get", "/v1/webhook-endpoints"),
         ("post", "/v1/webhook-endpoints"),
         ("get", "/v1/webhook-endpoints/{endpoint_id}"),
@@ -48,8 +53,9 @@ def test_it_names_every_call_of_the_api_and_no_page_of_the_dashboard(spec: dict[
 
 
 def test_every_call_under_v1_needs_a_key_and_answers_problems(spec: dict[str, Any]) -> None:
+    signed = {"/v1/hooks/{source_id}", "/v1/uploads/{upload_id}"}  # by a source, and by ourselves
     for path, operations in spec["paths"].items():
-        for operation in operations.values() if path.startswith("/v1/") else ():
+        for operation in operations.values() if path.startswith("/v1/") and path not in signed else ():
             ((scope,),) = (wanted["ApiKey"] for wanted in operation["security"])
             assert scope in tables.SCOPES
             for status in ("401", "403", "429", "500", "503"):
@@ -61,6 +67,14 @@ def test_the_upload_is_described_as_a_form_with_a_file(spec: dict[str, Any]) -> 
     assert form["required"] == ["file"]
     assert form["properties"]["file"]["format"] == "binary"
     assert set(form["properties"]) == {"file", "external_id", "priority", "context", "callback_url"}
+
+
+def test_media_elsewhere_is_described_as_json_with_a_url_or_an_upload(spec: dict[str, Any]) -> None:
+    bodies = spec["paths"]["/v1/submissions"]["post"]["requestBody"]["content"]
+    named = [option["$ref"].rpartition("/")[2] for option in bodies["application/json"]["schema"]["oneOf"]]
+    assert [spec["components"]["schemas"][name]["required"] for name in named] == [["url"], ["upload_id"]]
+    batch = spec["paths"]["/v1/submissions/batch"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert (batch["minItems"], batch["maxItems"], len(batch["items"]["oneOf"])) == (1, 100, 2)
 
 
 def test_the_words_of_the_contract_are_the_words_of_the_ledger() -> None:
