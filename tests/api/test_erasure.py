@@ -1,0 +1,50 @@
+"""DELETE: gone for every reader when it is answered, whatever the media store says; and callbacks that policy refuses."""
+
+from collections.abc import Callable
+
+import pytest
+
+from moderation import erasure, platforms
+from moderation.blobs import Blobs
+from moderation.errors import WorldDown
+from tests.api.conftest import Caller, Sessions, slug
+
+
+def test_a_store_that_is_away_keeps_nothing_readable(
+    caller: Caller, blobs: Blobs, Session: Sessions, score: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted = caller.send(external_id="post-1").get_json()
+    score()
+
+    def away(key: str) -> None:
+        raise WorldDown
+
+    with monkeypatch.context() as patched:
+        patched.setattr(blobs, "delete", away)
+        assert caller.delete(accepted["links"]["self"]).status_code == 204
+    shown = caller.get(accepted["links"]["self"]).get_json()
+    assert shown["state"] == "deleted"
+    assert [shown[name] for name in ("sha256", "external_id", "verdict", "failure")] == [None] * 4
+    assert [row["id"] for row in caller.get("/v1/submissions", state="deleted").get_json()["items"]] == [accepted["id"]]
+    assert caller.get("/v1/submissions", external_id="post-1").get_json()["items"] == []
+    with Session.begin() as session:
+        assert erasure.remove(session, blobs, accepted["id"])
+    assert blobs.walk("", 9).found == []
+    assert caller.delete(accepted["links"]["self"]).status_code == 204
+
+
+def test_a_callback_that_the_policy_does_not_allow_is_refused_by_name(caller: Caller, Session: Sessions) -> None:
+    with Session.begin() as session:
+        platforms.change_policy(session, caller.platform_id, {"callback_hosts": ["127.0.0.2"]})
+    refused = caller.send(callback_url="https://127.0.0.1/hook")
+    assert (refused.status_code, slug(refused)) == (422, "callback-not-allowed")
+    assert caller.send(callback_url="https://127.0.0.2/hook").status_code == 202
+
+
+def test_priorities_are_those_that_the_policy_allows(caller: Caller, Session: Sessions) -> None:
+    with Session.begin() as session:
+        changes = {"priority": {"default": "bulk", "highest": "default"}}
+        platforms.change_policy(session, caller.platform_id, changes)
+    for asked, got in (({}, "bulk"), ({"priority": "urgent"}, "default"), ({"priority": "bulk"}, "bulk")):
+        accepted = caller.send(**asked).get_json()
+        assert caller.get(accepted["links"]["self"]).get_json()["priority"] == got
