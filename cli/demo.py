@@ -4,7 +4,6 @@ It runs `unmask up` on a home of its own, plays the platform (submits, receives 
 decision through the dashboard), and leaves the rest to you. It never touches engines that the environment names.
 """
 
-import mimetypes
 import os
 import secrets
 import signal
@@ -13,12 +12,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
-import httpx
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -34,9 +30,10 @@ from cli.visitor import Visitor
 from moderation import endpoints, people, platforms
 from moderation import settings as configuration
 from moderation.errors import NameTaken, UnmaskError, WorldDown
+from unmask_client import Client, StillPending, Submission, Unavailable
+from unmask_client import UnmaskError as Refusal
 
 PLATFORM, EMAIL = "Demo", "moderator@demo.example"
-FINAL = ("scored", "failed", "deleted")
 PATIENCE = 180.0  # seconds to be ready, or to receive what was promised
 COLOURS = {"clear": "green", "review": "yellow", "fake": "red", "inconclusive": "cyan"}
 
@@ -53,11 +50,12 @@ class Access:
 
 @dataclass
 class Sent:
-    """A file, and what became of it: a refusal, or a submission."""
+    """A file, and what became of it: a refusal, or a submission, known by its id until it is finished."""
 
     sample: Sample | Stored
     refusal: str | None = None
-    submission: dict[str, Any] | None = None
+    submission_id: str | None = None
+    submission: Submission | None = None
 
 
 @click.command()
@@ -174,34 +172,28 @@ def _submit(address: str, access: Access, files: Sequence[Sample | Stored]) -> l
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     )
-    headers = {"Authorization": f"Bearer {access.api_key}"}
-    with httpx.Client(base_url=address, headers=headers, timeout=60) as http, bar:
-        sent = [_send(http, sample) for sample in bar.track(files, description="sending")]
+    with Client(address, access.api_key) as client, bar:
+        sent = [_send(client, sample) for sample in bar.track(files, description="sending")]
         for entry in bar.track(sent, description="verdicts"):
-            if entry.submission is not None:
-                entry.submission = _finished(http, entry.submission["id"])
+            if entry.submission_id is not None:
+                entry.submission = _finished(client, entry.submission_id)
     return sent
 
 
-def _send(http: httpx.Client, sample: Sample | Stored) -> Sent:
-    kind = mimetypes.guess_type(sample.name)[0] or "application/octet-stream"
-    answer = http.post(
-        "/v1/submissions", files={"file": (sample.name, sample.content, kind)}, data={"external_id": sample.name}
-    )
-    if answer.status_code == 202:
-        return Sent(sample, submission=answer.json())
-    return Sent(sample, refusal=f"{answer.status_code} {answer.json()['type'].rpartition('/')[2]}")
+def _send(client: Client, sample: Sample | Stored) -> Sent:
+    try:
+        return Sent(sample, submission_id=client.submit(sample.content, external_id=sample.name).id)
+    except Unavailable as error:
+        raise WorldDown(str(error)) from error
+    except Refusal as error:
+        return Sent(sample, refusal=f"{error.status} {error.slug}")
 
 
-def _finished(http: httpx.Client, submission_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        found: dict[str, Any] = (
-            http.get(f"/v1/submissions/{submission_id}", params={"wait": 20}).raise_for_status().json()
-        )
-        if found["state"] in FINAL:
-            return found
-    raise WorldDown(f"{submission_id} has no verdict after {PATIENCE:.0f} s; see the worker's log")
+def _finished(client: Client, submission_id: str) -> Submission:
+    try:
+        return client.wait(submission_id, timeout=PATIENCE)
+    except StillPending as error:
+        raise WorldDown(f"{error.detail}; see the worker's log") from error
 
 
 def _table(sent: Sequence[Sent]) -> Table:
@@ -222,17 +214,16 @@ def _row(entry: Sent) -> tuple[str, ...]:
     found = entry.submission
     if found is None:
         return (f"[magenta]refused[/]: {entry.refusal}",)
-    if found["state"] != "scored":
-        return (f"[magenta]{found['state']}[/]: {found['failure']['slug']}",)
-    verdict = found["verdict"]
-    took = datetime.fromisoformat(found["finished_at"]) - datetime.fromisoformat(found["received_at"])
+    if found.verdict is None or found.finished_at is None:
+        return (f"[magenta]{found.state}[/]: {found.failure.slug if found.failure else 'no verdict'}",)
+    verdict = found.verdict
     return (
-        f"[{COLOURS[verdict['band']]}]{verdict['band']}[/]",
-        f"{verdict['score']:.3f}",
-        str(len(verdict["faces"])),
-        ", ".join(verdict["reasons"]),
-        f"{verdict['ms']:.0f}",
-        f"{took.total_seconds():.2f}",
+        f"[{COLOURS.get(verdict.band, 'white')}]{verdict.band}[/]",
+        f"{verdict.score:.3f}",
+        str(len(verdict.faces)),
+        ", ".join(verdict.reasons),
+        f"{verdict.ms:.0f}",
+        f"{(found.finished_at - found.received_at).total_seconds():.2f}",
     )
 
 
@@ -251,13 +242,11 @@ def _decide(address: str, access: Access) -> bool:
 
 def _show_webhooks(inbox: Inbox, sent: Sequence[Sent], *, decided: bool) -> None:
     """Waits for the webhook of every verdict and, where there was one, of the decision, and shows what came."""
-    finished = {entry.submission["id"] for entry in sent if entry.submission}
+    finished = {entry.submission.id for entry in sent if entry.submission}
 
     def complete(box: Inbox) -> bool:
         told = {
-            event["data"].get("id")
-            for kind in ("submission.scored", "submission.failed")
-            for event in box.of_type(kind)
+            event.data.get("id") for kind in ("submission.scored", "submission.failed") for event in box.of_type(kind)
         }
         return finished <= told and bool(box.of_type("flag.decided") or not decided)
 
@@ -265,7 +254,7 @@ def _show_webhooks(inbox: Inbox, sent: Sequence[Sent], *, decided: bool) -> None
         complete_in_time = inbox.wait_for(complete, PATIENCE)
     counts: dict[str, int] = {}
     for event in inbox.events.values():
-        counts[event["type"]] = counts.get(event["type"], 0) + 1
+        counts[event.type] = counts.get(event.type, 0) + 1
     console.print(
         f"Webhooks received, signature verified: {', '.join(f'{n} {kind}' for kind, n in counts.items()) or 'none'}"
         f"; refused for a bad signature: {inbox.forged}",

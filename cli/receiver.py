@@ -1,16 +1,12 @@
 """A platform's side of a webhook, for the demo and for tests: a local server that believes only what is signed."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
-from standardwebhooks import Webhook, WebhookVerificationError
-
-Event = dict[str, Any]
+from unmask_client import BadAnswer, BadSignature, Event, verify_webhook
 
 
 class Inbox:
@@ -28,18 +24,18 @@ class Inbox:
         with self._news:
             try:
                 if self.secret is None:
-                    raise WebhookVerificationError("no secret yet")
-                Webhook(self.secret).verify(body, headers)
-            except WebhookVerificationError:
+                    raise BadSignature("no secret yet")
+                event = verify_webhook(self.secret, headers, body)
+            except (BadSignature, BadAnswer):
                 self.forged += 1
                 return False
-            self.events[headers["webhook-id"]] = json.loads(body)
+            self.events[event.id] = event
             self._news.notify_all()
             return True
 
     def of_type(self, kind: str) -> list[Event]:
         """Returns the verified events of one type, in the order in which they first came."""
-        return [event for event in list(self.events.values()) if event["type"] == kind]
+        return [event for event in list(self.events.values()) if event.type == kind]
 
     def wait_for(self, met: Callable[["Inbox"], bool], seconds: float) -> bool:
         """Waits until ``met``; False when the time is up."""

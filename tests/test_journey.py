@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import httpx
 import psutil
 import pytest
 
@@ -23,6 +21,7 @@ from cli.receiver import Inbox
 from cli.samples import Sample
 from cli.visitor import Visitor
 from tests.installations import PATIENCE, Installation, chore, eventually, running
+from unmask_client import Accepted, Client, FlagEvent, Submission, UnmaskError
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(1200)]
 EMAIL, PASSWORD = "mo@example.org", "correct horse battery staple"
@@ -40,34 +39,18 @@ class Platform:
     """A platform with a key and a server that receives its webhooks."""
 
     id: str
-    http: httpx.Client
+    client: Client
     inbox: Inbox
 
-    def submit(self, sample: Sample) -> httpx.Response:
-        return self.http.post(
-            "/v1/submissions",
-            files={"file": (sample.name, sample.content)},
-            data={"external_id": sample.name, "context": '{"author": "<b>user-7</b>"}'},
-        )
+    def submit(self, sample: Sample) -> Accepted:
+        return self.client.submit(sample.content, external_id=sample.name, context={"author": "<b>user-7</b>"})
 
     def accepted(self, sample: Sample) -> str:
-        answer = self.submit(sample)
-        assert answer.status_code == 202, answer.text
-        assert answer.headers["Location"].endswith(answer.json()["id"])
-        return str(answer.json()["id"])
+        return self.submit(sample).id
 
-    def outcome(self, submission_id: str) -> dict[str, Any]:
+    def outcome(self, submission_id: str) -> Submission:
         """What the API says once the state is final, asking as long as it takes."""
-        found: dict[str, Any] = {}
-
-        def final() -> bool:
-            nonlocal found
-            answer = self.http.get(f"/v1/submissions/{submission_id}", params={"wait": 10})
-            found = answer.json() if answer.status_code == 200 else {}
-            return found.get("state") in ("scored", "failed")
-
-        eventually(final)
-        return found
+        return self.client.wait(submission_id, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +69,11 @@ def installation() -> Iterator[Installation]:
 @pytest.fixture
 def platform(installation: Installation, request: pytest.FixtureRequest) -> Iterator[Platform]:
     made = chore(installation.environment, "platform", "create", request.node.name)
-    with receiver.listening() as inbox, installation.client(made["api_key"]) as http:
+    with receiver.listening() as inbox, Client(installation.address, made["api_key"]) as client:
         inbox.secret = chore(installation.environment, "endpoint", "create", "--platform", made["id"], inbox.url)[
             "secret"
         ]
-        yield Platform(made["id"], http, inbox)
+        yield Platform(made["id"], client, inbox)
 
 
 def test_an_upload_travels_to_a_decision_and_a_signed_webhook(installation: Installation, platform: Platform) -> None:
@@ -98,12 +81,12 @@ def test_an_upload_travels_to_a_decision_and_a_signed_webhook(installation: Inst
     outcomes = {submission_id: platform.outcome(submission_id) for submission_id in sent}
     for submission_id, sample in sent.items():
         found = outcomes[submission_id]
-        assert found["state"] == "scored", (sample.name, found["failure"])
-        assert found["context"] == {"author": "<b>user-7</b>"}
-        verdict = found["verdict"]
-        assert 0 <= verdict["score"] <= 1
-        assert verdict["reasons"] or verdict["band"] == "clear"
-        assert bool(verdict["faces"]) == (sample.kind != "no face"), (sample.name, verdict)
+        assert found.verdict is not None, (sample.name, found.state, found.failure)
+        assert found.context == {"author": "<b>user-7</b>"}
+        verdict = found.verdict
+        assert 0 <= verdict.score <= 1
+        assert verdict.reasons or verdict.band == "clear"
+        assert bool(verdict.faces) == (sample.kind != "no face"), (sample.name, verdict)
 
     with Visitor(installation.address) as visitor:
         visitor.log_in(EMAIL, PASSWORD)
@@ -115,13 +98,20 @@ def test_an_upload_travels_to_a_decision_and_a_signed_webhook(installation: Inst
     assert inbox.wait_for(lambda box: bool(box.of_type("flag.decided")), PATIENCE)
     assert inbox.wait_for(lambda box: len(box.of_type("submission.scored")) == len(sent), PATIENCE)
     (decided,) = inbox.of_type("flag.decided")
-    assert decided["data"]["id"] == flag
-    assert decided["data"]["decision"]["answer"] == "fake"
-    assert "@" not in str(decided["data"]["decision"]["moderator"])
-    assert {event["data"]["id"] for event in inbox.of_type("submission.scored")} == set(sent)
+    assert isinstance(decided, FlagEvent)
+    assert decided.flag.id == flag
+    assert decided.flag.decision is not None
+    assert decided.flag.decision.answer == "fake"
+    assert "@" not in str(decided.flag.decision.moderator)
+    assert told_of(inbox, "submission.scored") == set(sent)
     assert inbox.forged == 0
     rows = installation.rows("SELECT action FROM audit WHERE subject = :flag ORDER BY id", flag=flag)
     assert [row.action for row in rows] == ["flag.claimed", "flag.decided"]
+
+
+def told_of(inbox: Inbox, kind: str) -> set[str]:
+    """The submissions that webhooks of one type have told of."""
+    return {event.data["id"] for event in inbox.of_type(kind)}
 
 
 def bomb(side: int) -> bytes:
@@ -146,15 +136,16 @@ def bomb(side: int) -> bytes:
     ids=["empty", "words", "a page", "a torn head", "a bomb"],
 )
 def test_what_cannot_be_an_image_is_refused(platform: Platform, content: bytes, status: int, slug: str) -> None:
-    answer = platform.submit(Sample("upload.jpg", "bad", content))
-    assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{slug}")
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    with pytest.raises(UnmaskError) as refused:
+        platform.submit(Sample("upload.jpg", "bad", content))
+    assert (refused.value.status, refused.value.slug) == (status, slug)
 
 
 def test_a_torn_image_is_accepted_and_fails_with_a_reason(platform: Platform) -> None:
     (torn,) = (sample for sample in samples.all_kinds() if sample.kind == "torn")
     outcome = platform.outcome(platform.accepted(torn))
-    assert (outcome["state"], outcome["failure"]["slug"], outcome["verdict"]) == ("failed", "torn-file", None)
+    assert outcome.failure is not None
+    assert (outcome.state, outcome.failure.slug, outcome.verdict) == ("failed", "torn-file", None)
     assert platform.inbox.wait_for(lambda box: bool(box.of_type("submission.failed")), PATIENCE)
 
 
@@ -169,11 +160,10 @@ def test_images_of_the_wild_travel_too(installation: Installation, platform: Pla
 
 def test_the_same_bytes_are_not_scored_twice(installation: Installation, platform: Platform) -> None:
     (sample,) = samples.distinct(1, seed=77)
-    first, second = platform.accepted(sample), None
-    outcome = platform.outcome(first)
+    first = platform.outcome(platform.accepted(sample))
     second = platform.outcome(platform.accepted(sample))
-    assert second["verdict"] == outcome["verdict"]
-    assert_once(installation, platform, [first, second["id"]])
+    assert second.verdict == first.verdict
+    assert_once(installation, platform, [first.id, second.id])
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["its scoring process", "the whole worker"])
@@ -230,7 +220,7 @@ def test_nothing_is_lost_when_redis_is_killed_and_comes_back_empty(
 
 def assert_all_scored(platform: Platform, sent: list[str]) -> None:
     outcomes = [platform.outcome(submission_id) for submission_id in sent]
-    assert [(found["state"], found["failure"]) for found in outcomes] == [("scored", None)] * len(sent)
+    assert [(found.state, found.failure) for found in outcomes] == [("scored", None)] * len(sent)
 
 
 def assert_once(installation: Installation, platform: Platform, sent: list[str]) -> None:
@@ -245,6 +235,4 @@ def assert_once(installation: Installation, platform: Platform, sent: list[str])
         id=platform.id,
     )
     assert {row.submission_id: row.times for row in told} == dict.fromkeys(sent, 1)
-    assert platform.inbox.wait_for(
-        lambda box: {event["data"]["id"] for event in box.of_type("submission.scored")} == set(sent), PATIENCE
-    )
+    assert platform.inbox.wait_for(lambda box: told_of(box, "submission.scored") == set(sent), PATIENCE)
