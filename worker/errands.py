@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from moderation import logs, sources
 from moderation.errors import NotFetched
 from worker import downloads
+from worker.downloads import Interrupted
 
 MOST_BYTES = 64 * 1024  # a certificate has two
-SECONDS = 10.0
+SECONDS = 10.0  # of each
+MOST_AT_ONCE = 4  # media wait meanwhile
 
 log = logs.get(__name__)
 
@@ -33,15 +35,16 @@ def run(
     ledger: sessionmaker[Session], *, is_stopping: Callable[[], bool] = lambda: False, get: Get | None = None
 ) -> int:
     """Runs the errands that are outstanding, each once; returns how many brought something.
-
-    Raises:
-        Interrupted: when ``is_stopping``; what is left is done next time.
+    What is left when ``is_stopping`` is done next time.
     """
     with ledger.begin() as session:
-        errands = sources.outstanding(session)
+        errands = sources.outstanding(session, MOST_AT_ONCE)
     brought = 0
     for errand in errands:
-        text = _fetched(errand.url, is_stopping, get or downloads.get)
+        try:
+            text = _fetched(errand.url, is_stopping, get or downloads.get)
+        except Interrupted:
+            break
         with ledger.begin() as session:
             sources.settle(session, errand, text)
         brought += text is not None

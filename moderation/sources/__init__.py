@@ -8,7 +8,7 @@ once. It believes nothing that is not signed, and keeps nothing of a message but
 from moderation.sources.catalogue import create, disable, enable, every, get, rotate, set_options
 from moderation.sources.errands import forget, outstanding, settle
 from moderation.sources.examining import DryRun, examine, headers_of
-from moderation.sources.receiving import Received, receive, take
+from moderation.sources.receiving import Received, known, receive, take
 from moderation.sources.registry import find, kinds
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "get",
     "headers_of",
     "kinds",
+    "known",
     "outstanding",
     "receive",
     "rotate",

@@ -34,7 +34,7 @@ def want(session: Session, source_id: str, url: str, *, keep: bool) -> None:
     session.flush()
 
 
-def outstanding(session: Session, limit: int = 20) -> list[Errand]:
+def outstanding(session: Session, limit: int = 1) -> list[Errand]:
     """Returns errands that nobody has run yet, of sources that are not disabled."""
     waiting = func.jsonb_path_exists(Source.documents, cast("$.* ? (@ == null || @ == false)", JSONPATH))
     rows = session.scalars(select(Source).where(waiting, Source.disabled_at.is_(None)).limit(limit))

@@ -74,14 +74,11 @@ def examine(
         media = tuple(_kept(medium) for medium in event.media[: receiving.MOST_MEDIA])
     except (BadEvent, Wanted) as error:
         return DryRun(verified, proof, notes=(*notes, getattr(error, "detail", str(error))))
-    keys = {receiving.digest("medium", medium.key): medium.key for medium in media}
-    told = receiving.digest("event", event.key)
-    seen = receiving.known(session, source, [told, *keys])
     notes += [event.note] if event.note else []
     notes += [f"{event.unready} media have no address yet"] if event.unready else []
     notes += [f"a worker would visit {event.visit}"] if event.visit else []
-    known = frozenset(keys[key] for key in seen & set(keys))
-    return DryRun(verified, proof, event.name, event.kind, event.key, told in seen, media, known, tuple(notes))
+    known, told = receiving.known(session, source, media), receiving.has_told(session, source, event)
+    return DryRun(verified, proof, event.name, event.kind, event.key, told, media, known, tuple(notes))
 
 
 def _kept(medium: Medium) -> Medium:

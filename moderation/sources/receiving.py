@@ -102,10 +102,20 @@ def take(
     return rows, bool(rows) or bool(event_key and digest("event", event_key) in fresh)
 
 
-def known(session: Session, source: Source, keys: Iterable[str]) -> set[str]:
-    """Returns those of ``keys`` (as `digest` makes them) that the source has told of before."""
+def known(session: Session, source: Source, media: Iterable[Medium]) -> frozenset[str]:
+    """Returns the keys of those ``media`` that the source has told of before."""
+    keys = {digest("medium", medium.key): medium.key for medium in media}
+    return frozenset(keys[key] for key in _told(session, source, keys))
+
+
+def has_told(session: Session, source: Source, event: Event) -> bool:
+    """Says whether the source has told of this very event before."""
+    return bool(_told(session, source, [digest("event", event.key)]))
+
+
+def _told(session: Session, source: Source, keys: Iterable[str]) -> Sequence[str]:
     mine = SourceEvent.source_id == source.id
-    return set(session.scalars(select(SourceEvent.key).where(mine, SourceEvent.key.in_(set(keys)))))
+    return session.scalars(select(SourceEvent.key).where(mine, SourceEvent.key.in_(list(keys)))).all()
 
 
 def digest(sort: str, key: str) -> str:

@@ -49,7 +49,7 @@ def test_what_fails_is_dropped(Session: sessionmaker[OrmSession], source_id: str
 
 def test_the_guard_is_the_fetchers(Session: sessionmaker[OrmSession], source_id: str) -> None:
     with Session.begin() as session:
-        for errand in sources.outstanding(session):
+        for errand in sources.outstanding(session, 9):
             sources.settle(session, errand, None)
         wishes.want(session, source_id, "http://169.254.169.254/latest/meta-data", keep=True)
     assert errands.run(Session) == 0

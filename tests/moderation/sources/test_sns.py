@@ -135,7 +135,7 @@ def test_errands_are_few_and_those_that_fail_are_dropped(session: OrmSession, so
     bucket = source("s3", bucket="chirper-media", topic=TOPIC)
     for number in range(10):
         errands.want(session, bucket.id, f"https://sns.example/{number}", keep=True)
-    waiting = sources.outstanding(session)
+    waiting = sources.outstanding(session, 20)
     assert len(waiting) == errands.MOST_WANTED
     for errand in waiting:
         sources.settle(session, errand, None)
