@@ -95,8 +95,23 @@ def run(
                 in_flight.add(fetchers.submit(_attempt, dock, lease, row, is_stopping, after_each))
             if not in_flight:
                 return outcomes
-            done, in_flight = wait(in_flight, LOOKING_SECONDS if goes_on else None, FIRST_COMPLETED)
+            in_flight, done = _some(in_flight, LOOKING_SECONDS if goes_on else None)
             outcomes.update(future.result() for future in done)
+
+
+def _some(in_flight: set[Future[str]], seconds: float | None) -> tuple[set[Future[str]], set[Future[str]]]:
+    """Waits until a few are done, or ``seconds`` have passed; returns those still in flight, and those done.
+
+    A few: the shares of a claim are counted over the whole line, which is worth more than one fetch.
+    """
+    few, until = min(len(in_flight), FETCHERS // 4), time.monotonic() + (seconds or 0)
+    done: set[Future[str]] = set()
+    while len(done) < few:
+        left = None if seconds is None else until - time.monotonic()
+        if left is not None and left <= 0:
+            break
+        done |= wait(in_flight - done, left, FIRST_COMPLETED).done
+    return in_flight - done, done
 
 
 def _claimed(dock: Dock, lease: str, limit: int) -> list[Submission]:
