@@ -199,3 +199,4 @@ def keep_up(place: Workplace) -> None:
             ephemeral_seconds=settings.ephemeral_seconds,
             idempotency_hours=settings.idempotency_hours,
         )
+            delivery_days=settings.delivery_days,

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
 from moderation import blobs as storage
-from moderation import detectors, endpoints, people, retention, submissions
+from moderation import detectors, endpoints, erasure, people, submissions
 from moderation.errors import WorldDown
 from moderation.tables import Delivery, Flag, Platform, Submission, Verdict
 from tests.conftest import PASSWORD
@@ -293,7 +293,9 @@ def test_what_is_erased_while_it_is_judged_leaves_no_preview(Session, bench, blo
 
     def erase(contents):
         with Session.begin() as session:
-            retention.erase(session, blobs, erased)
+            erasure.ask(session, erased)
+        with Session.begin() as session:
+            erasure.remove(session, blobs, erased)
 
     detector.trap = erase
     assert run(bench).outcomes == {"lost": 1, "scored": 1}

@@ -21,7 +21,14 @@ def app(redis_url):
 @pytest.fixture
 def run(Session, blobs, app):
     def _run(**options):
-        limits = {"max_attempts": 2, "fetch_attempts": 2, "lane_orders": 3, "ephemeral_seconds": 600, "idempotency_hours": 24}
+        limits = {
+            "max_attempts": 2,
+            "fetch_attempts": 2,
+            "lane_orders": 3,
+            "ephemeral_seconds": 600,
+            "idempotency_hours": 24,
+            "delivery_days": 30,
+        }
         return upkeep.run(Session, blobs, app, **{**limits, **options})
 
     return _run
@@ -70,10 +77,10 @@ def test_what_somebody_tried_is_erased_once_it_is_old(Session, run, blobs, send)
     with Session.begin() as session:
         person = people.create(session, "mo@example.org", "moderator", PASSWORD).id
     send(person_id=person), send("blue")
-    assert run()["erased"] == 0
+    assert run()["erasing"] == {}
     with Session.begin() as session:
         session.execute(update(Submission).values(received_at=func.now() - timedelta(seconds=601)))
-    assert run()["erased"] == 1
+    assert run()["erasing"] == {"erased": 1}
     with Session() as session:
         assert session.scalars(select(Submission.person_id)).all() == [None]
 
@@ -82,16 +89,26 @@ def test_one_chore_that_fails_does_not_keep_the_others_from_theirs(app, run, sen
     def away(*_, **__):
         raise WorldDown
 
-    monkeypatch.setattr(upkeep.retention, "erase_ephemeral", away)
+    monkeypatch.setattr(upkeep.erasing, "run", away)
     monkeypatch.setattr(upkeep.submissions, "take_back", away)
     send()
     found = run()
-    assert (found["taken_back"], found["erased"], found["forgotten"]) == (None, None, 0)
+    assert (found["taken_back"], found["erasing"], found["forgotten"]) == (None, None, 0)
     assert orders(app)["scoring.default"] == 1
 
 
 def test_without_redis_the_ledger_is_kept_all_the_same(Session, blobs, send):
     send()
     away = queue.application("redis://127.0.0.1:1/0")
-    found = upkeep.run(Session, blobs, away, max_attempts=2, fetch_attempts=2, lane_orders=3, ephemeral_seconds=600, idempotency_hours=24)
+    found = upkeep.run(
+        Session,
+        blobs,
+        away,
+        max_attempts=2,
+        fetch_attempts=2,
+        lane_orders=3,
+        ephemeral_seconds=600,
+        idempotency_hours=24,
+        delivery_days=30,
+    )
     assert found["waiting"] == {1: 1}
