@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
@@ -24,17 +25,24 @@ class Served(NamedTuple):
         return Client(self.address, self.caller.api_key)
 
 
-@pytest.fixture
-def served(app: APIFlask, enrol: Callable[[str], Caller]) -> Iterator[Served]:
+@contextmanager
+def serving(app: APIFlask) -> Iterator[str]:
+    """The application on a free port of the loopback, for the length of a block; yields its address."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))  # seconds until it sees that it should end
     thread.start()
     try:
-        yield Served(f"http://127.0.0.1:{server.server_port}", enrol("Chirper"))
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def served(app: APIFlask, enrol: Callable[[str], Caller]) -> Iterator[Served]:
+    with serving(app) as address:
+        yield Served(address, enrol("Chirper"))
 
 
 @pytest.fixture

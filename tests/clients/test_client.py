@@ -12,9 +12,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import unmask_client
+from api import application
 from cli import receiver
+from moderation import blobs as storage
+from moderation import platforms
+from moderation.tables import Submission
+from tests.api.test_uploads import bucket
+from tests.clients.conftest import serving
 from tests.conftest import jpeg
-from unmask_client import AsyncClient, Client, StillPending, verify_webhook
+from unmask_client import AsyncClient, Client, StillPending
+
+__all__ = ["bucket"]
 
 
 def asynchronously(served, use):
@@ -108,6 +116,17 @@ def test_a_file_may_go_past_the_api(client, served, picture, kind):
         also = asynchronously(served, lambda client: client.submit_upload(file, external_id="post-1"))
     assert (sent.state, also.state) == ("fetching", "fetching")
     assert sent.id != also.id
+
+
+def test_a_bucket_takes_the_bytes_itself(settings, Session, bucket, orders, picture):
+    app = application.create(settings, session_factory=Session, blobs=bucket, queue=orders)
+    with Session.begin() as session:
+        api_key = platforms.create(session, "Chirper").api_key
+    with serving(app) as address, Client(address, api_key) as client:
+        sent = client.submit_upload(picture)
+    with Session() as session:
+        origin = session.get_one(Submission, sent.id).origin
+    assert bucket.read(storage.upload_key(origin["upload_id"])) == jpeg()
 
 
 def test_an_open_file_stays_open_and_may_be_sent_again(client, picture):
@@ -305,4 +324,3 @@ def test_endpoints_are_made_changed_tested_rotated_and_removed(client, served):
         assert ([found.id for found in waiting], record) == ([sent.id], read)
         client.endpoints.delete(made.id)
         assert list(client.endpoints.list()) == []
-        assert verify_webhook  # the journey's test verifies what is really sent

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import unmask_client
+from cli import main
 from unmask_client import AsyncClient, Client, asynchronous, client
 
 ROOT = Path(__file__).resolve().parents[2] / "clients" / "python"
@@ -58,3 +59,8 @@ def test_both_clients_have_the_same_calls(waits, awaits):
     assert calls == awaited
     assert len(calls) >= 3
     assert all(inspect.getdoc(call) for name, call in vars(waits).items() if name[0] != "_")
+
+
+def test_a_command_that_lacks_it_says_where_it_is(capsys):
+    assert main._told(ModuleNotFoundError("No module", name="unmask_client")) == main.MISCONFIGURED
+    assert "pip install ./clients/python" in capsys.readouterr().err
