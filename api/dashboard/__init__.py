@@ -6,10 +6,22 @@ happen to a flag is the domain's to say.
 
 from flask import Flask
 
-from api.dashboard import listing, login, pages, pictures, platforms, review, trail, trial, words
+from api.dashboard import listing, login, pages, pictures, platforms, review, sources, trail, trial, words
 from moderation.settings import Settings
 
-__all__ = ["listing", "login", "pages", "pictures", "platforms", "register", "review", "trail", "trial", "words"]
+__all__ = [
+    "listing",
+    "login",
+    "pages",
+    "pictures",
+    "platforms",
+    "register",
+    "review",
+    "sources",
+    "trail",
+    "trial",
+    "words",
+]
 
 
 def register(app: Flask, settings: Settings) -> None:
