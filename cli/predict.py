@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 BATCH = 16  # files decoded and scored together
+BARS = "▁▂▃▄▅▆▇█"  # from 0 to 1
 
 
 @click.command()
@@ -56,15 +57,15 @@ def predict(
     # The bar goes to stderr, so that stdout stays what a program can read.
     shown = track(answers, "scoring", total=len(paths), console=Console(stderr=True), transient=True)
     scored = 0
-    table = Table("file", "score", "band", "faces", "why")
+    told = []
     for answer in shown:
         scored += "score" in answer
         if as_json:
             click.echo(json.dumps(answer))
         else:
-            table.add_row(*map(escape, _row(answer)))
+            told.append(answer)
     if not as_json:
-        Console().print(table)
+        Console().print(_table(told))
     if folder is not None:
         click.echo(f"evidence: {folder.close()}", err=True)
     if not scored:
@@ -119,13 +120,34 @@ def _read(path: Path) -> bytes | dict[str, str]:
         return {"slug": "unreadable-file", "detail": error.strerror or str(error)}
 
 
-def _row(answer: dict[str, Any]) -> tuple[str, str, str, str, str]:
+def _table(answers: Sequence[dict[str, Any]]) -> Table:
+    """A row a file; with a column for the frames where there is a clip among them."""
+    clips = any(answer.get("frames") for answer in answers)
+    table = Table("file", "score", "band", "faces", *(["frames"] if clips else []), "why")
+    for answer in answers:
+        file, score, band, faces, frames, why = map(escape, _row(answer))
+        table.add_row(file, score, band, faces, *([frames] if clips else []), why)
+    return table
+
+
+def _row(answer: dict[str, Any]) -> tuple[str, str, str, str, str, str]:
     if failure := answer.get("failure"):
-        return answer["file"], "-", "failed", "-", f"{failure['slug']}: {failure['detail']}"
+        return answer["file"], "-", "failed", "-", "-", f"{failure['slug']}: {failure['detail']}"
     return (
         answer["file"],
         f"{answer['score']:.3f}",
         answer["band"],
         str(len(answer["faces"])),
+        _timeline(answer["frames"]),
         ", ".join(answer["reasons"]),
     )
+
+
+def _timeline(frames: Sequence[dict[str, Any]]) -> str:
+    """A clip's scores over time as a row of bars, one a frame, with the place of the highest."""
+    if not frames:
+        return "-"
+    top = max(frames, key=lambda frame: float(frame["score"]))
+    place = f"frame {top['index'] + 1}" if top["time"] is None else f"{top['time']:.1f} s"
+    bars = "".join(BARS[min(len(BARS) - 1, int(frame["score"] * len(BARS)))] for frame in frames)
+    return f"{bars} {top['score']:.2f} at {place}"

@@ -89,12 +89,12 @@ def ping(session: Session, endpoint: Endpoint) -> Delivery:
 def compose(event: str, data: Json) -> str:
     """Returns the JSON text of a message, below 20 kB.
 
-    Data that is too long loses, wherever they are nested, its `frames`, then `faces`, then `context`, then the ends of
-    its texts, and says ``"truncated": true``: the receiver can read the whole over the API.
+    Data that is too long loses, wherever they are nested, its `frames`, then `faces`, then `generator_metadata`, then
+    `context`, then the ends of its texts, and says ``"truncated": true``: the receiver can read the whole over the API.
     """
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     text = _message(event, at, data)
-    for name in ("frames", "faces", "context", None):
+    for name in ("frames", "faces", "generator_metadata", "context", None):
         if len(text) < LONGEST_BODY:
             break
         data = {**_shortened(data, name), "truncated": True}

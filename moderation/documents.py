@@ -40,6 +40,7 @@ def verdict(row: Verdict, band: str | None = None) -> Json:
         "faces": row.faces,
         "frames": row.frames,
         "media": {"width": row.width, "height": row.height, **_media(row.media)},
+        "provenance": {"c2pa": None, "generator_metadata": [], **row.provenance},
         "detector": {"name": row.detector_name, "version": row.detector_version},
         "scored_at": row.scored_at.isoformat(),
         "ms": row.ms,
@@ -47,7 +48,15 @@ def verdict(row: Verdict, band: str | None = None) -> Json:
 
 
 def _media(row: Media) -> dict[str, Any]:
-    return {"format": row.format, "bytes": row.bytes, "frames": row.frames, "sha256": row.sha256}
+    return {
+        "format": row.format,
+        "bytes": row.bytes,
+        "frames": row.frames,
+        "seconds": row.seconds,
+        "sha256": row.sha256,
+        "pdq": row.pdq,
+        "pdq_quality": row.pdq_quality,
+    }
 
 
 def flag(row: Flag, decision: Decision | None) -> Json:

@@ -1,4 +1,4 @@
-"""What can be said of uploaded bytes without decoding a pixel: format, dimensions, frames, SHA-256.
+"""What can be said of uploaded bytes without decoding a pixel: format, dimensions, frames, seconds, SHA-256.
 
 The bytes are asked, never the file name or the declared content type. A file that is refused here never reaches a
 worker; a file that is torn further in passes, and fails at decoding with a reason.
@@ -11,6 +11,8 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import pillow_heif
 from PIL import Image
 
+from moderation import containers
+from moderation.containers import Movie, NoVideo, Torn
 from moderation.errors import BadMedia
 
 pillow_heif.register_heif_opener()
@@ -33,14 +35,20 @@ _FORMATS: Final = {  # Pillow's name: ours
     "TIFF": _Format("TIFF", "image/tiff"),
     "BMP": _Format("BMP", "image/bmp"),
 }
+_VIDEOS: Final = {"MP4": "video/mp4", "MOV": "video/quicktime", "WebM": "video/webm"}
 _ANIMATED: Final = {"PNG", "WEBP", "AVIF"}  # whose header says how many frames there are
 _SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 _COPY: Final = 1 << 20
+VIDEO_PIXELS: Final = 36_000_000  # 7680 x 4320 is 33 million
+VIDEO_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Of one file: SHA-256 in hexadecimal, size in bytes, format, frame size in pixels as stored, number of frames."""
+    """Of one file: SHA-256 in hexadecimal, size in bytes, format, frame size in pixels as stored, number of frames.
+
+    Of a video, ``frames`` is 0 and ``seconds`` None where its header does not say.
+    """
 
     sha256: str
     bytes: int
@@ -49,17 +57,33 @@ class Facts:
     width: int
     height: int
     frames: int
+    seconds: float | None = None
 
 
-def inspect(file: BinaryIO, *, max_pixels: int, max_frames: int) -> Facts:
+def inspect(
+    file: BinaryIO,
+    *,
+    max_pixels: int,
+    max_frames: int,
+    max_video_pixels: int = VIDEO_PIXELS,
+    max_seconds: float = VIDEO_SECONDS,
+) -> Facts:
     """Reads a seekable file's headers and digest.
 
     Raises:
-        BadMedia: with slug `empty-file`, `unsupported-media-type`, `torn-file`, `too-many-pixels` or `too-many-frames`.
+        BadMedia: with slug `empty-file`, `unsupported-media-type`, `torn-file`, `too-many-pixels`, `too-many-frames` or
+            `too-long`.
     """
     sha256, size = _digest(file)
     if not size:
         raise BadMedia("empty-file", "the file has no bytes")
+    movie = _movie(file)
+    if movie is not None:
+        _check_movie(movie, max_video_pixels, max_seconds)
+        frames = movie.frames if movie.frames and movie.frames <= size else 0  # no frame takes less than a byte
+        return Facts(
+            sha256, size, movie.format, _VIDEOS[movie.format], movie.width, movie.height, frames, movie.seconds
+        )
     kind, width, height, declared = _header(file)
     if width * height > max_pixels:
         raise BadMedia("too-many-pixels", f"{width} x {height} is more than {max_pixels} pixels")
@@ -68,6 +92,24 @@ def inspect(file: BinaryIO, *, max_pixels: int, max_frames: int) -> Facts:
         raise BadMedia("too-many-frames", f"the file has more than {max_frames} frames")
     name, content_type = _FORMATS[kind]
     return Facts(sha256, size, name, content_type, width, height, frames)
+
+
+def _movie(file: BinaryIO) -> Movie | None:
+    try:
+        return containers.read(file)
+    except Torn as error:
+        raise BadMedia("torn-file", f"the file begins like a video but its header cannot be read: {error}") from error
+    except NoVideo as error:
+        raise BadMedia("unsupported-media-type", str(error)) from error
+
+
+def _check_movie(movie: Movie, max_pixels: int, max_seconds: float) -> None:
+    if movie.width * movie.height > max_pixels:
+        raise BadMedia(
+            "too-many-pixels", f"{movie.width} x {movie.height} is more than {max_pixels} pixels for a video"
+        )
+    if movie.seconds is not None and movie.seconds > max_seconds:
+        raise BadMedia("too-long", f"{movie.seconds:.0f} seconds are more than {max_seconds:.0f}")
 
 
 def _digest(file: BinaryIO) -> tuple[str, int]:
@@ -90,7 +132,9 @@ def _header(file: BinaryIO) -> tuple[str, int, int, int]:
     except Exception as error:  # a hostile header makes parsers raise nearly anything; all of it is a refusal
         if known.startswith(_SIGNATURES) or known[4:8] == b"ftyp":
             raise BadMedia("torn-file", "the file begins like an image but its header cannot be read") from error
-        raise BadMedia("unsupported-media-type", "the file is not an image in an accepted format") from error
+        raise BadMedia(
+            "unsupported-media-type", "the file is neither an image nor a video in an accepted format"
+        ) from error
     if image.width < 1 or image.height < 1:
         raise BadMedia("torn-file", "the image has no size")
     return str(image.format), image.width, image.height, frames

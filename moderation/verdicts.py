@@ -7,18 +7,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from moderation import deliveries, documents, ids, policy
 from moderation.policy import Policy
-from moderation.tables import Flag, Platform, Submission, Verdict
+from moderation.tables import Flag, Media, Platform, Submission, Verdict
+
+DECLARED = "declared_synthetic"  # the reason of a verdict on a file that says itself that a model made it
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A detector's answer on one file, in plain values. ``ms`` is this file's share of its batch's time."""
+    """A detector's answer on one file, in plain values, with what the file says of its origin (`c2pa`,
+    `generator_metadata`) and its perceptual hash. ``ms`` is this file's share of its batch's time.
+    """
 
     score: float
     band: str
@@ -28,6 +32,9 @@ class Finding:
     height: int
     ms: float
     frames: list[dict[str, Any]] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    pdq: str | None = None
+    pdq_quality: int | None = None
 
 
 def held(session: Session, lease: str, submission_id: str) -> Submission | None:
@@ -41,8 +48,20 @@ def record(session: Session, lease: str, submission_id: str, detector: tuple[str
     row = held(session, lease, submission_id)
     if row is None or row.media_sha256 is None:
         return False
-    settle(session, row, _kept(session, row.media_sha256, detector, finding))
+    verdict = _kept(session, row.media_sha256, detector, finding)
+    if finding.pdq is not None:
+        unhashed = update(Media).where(Media.sha256 == row.media_sha256, Media.pdq.is_(None))
+        session.execute(unhashed.values(pdq=finding.pdq, pdq_quality=finding.pdq_quality))
+    settle(session, row, verdict)
     return True
+
+
+def is_declared(provenance: dict[str, Any]) -> bool:
+    """Says whether a file says of itself that a model made it, in whole or in part. The claim of a broken manifest
+    counts, too: it may put the file before people and does nothing else.
+    """
+    manifest = provenance.get("c2pa") or {}
+    return bool(manifest.get("ai_generated") or provenance.get("generator_metadata"))
 
 
 def _kept(session: Session, sha256: str, detector: tuple[str, str], finding: Finding) -> Verdict:
@@ -54,9 +73,10 @@ def _kept(session: Session, sha256: str, detector: tuple[str, str], finding: Fin
         detector_version=version,
         score=finding.score,
         band=finding.band,
-        reasons=finding.reasons,
+        reasons=[*finding.reasons, *([DECLARED] if is_declared(finding.provenance) else [])],
         faces=finding.faces,
         frames=finding.frames,
+        provenance=finding.provenance,
         width=finding.width,
         height=finding.height,
         ms=finding.ms,
@@ -80,7 +100,7 @@ def settle(session: Session, submission: Submission, verdict: Verdict) -> None:
     rules = Policy.read(platform.policy) if platform else Policy()
     finished = session.scalar(select(func.clock_timestamp()))  # before anything is half written
     submission.verdict_id, submission.verdict = verdict.id, verdict
-    submission.band = policy.band(rules, verdict.score, verdict.band)
+    submission.band = policy.band(rules, verdict.score, verdict.band, traced=DECLARED in verdict.reasons)
     submission.state, submission.lease, submission.lease_expires_at = "scored", None, None
     submission.finished_at = finished
     session.flush()

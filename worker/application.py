@@ -13,10 +13,11 @@ from functools import cache, partial
 from sqlalchemy.orm import Session, sessionmaker
 
 from model.detector import Detector
+from model.videos import Budget
 from moderation import blobs, database, deliveries, detectors, fetches, logs, media, queue, submissions
 from moderation.settings import Settings
 from moderation.tables import Submission
-from worker import delivering, fetching, progress, scoring, upkeep
+from worker import delivering, fetching, looking, progress, scoring, upkeep
 from worker.fetching import Dock, Outcome
 from worker.scoring import Bench
 from worker.slots import Slots
@@ -64,7 +65,7 @@ class Workplace:
         return Dock(
             self.ledger(),
             self.blobs(),
-            partial(media.inspect, max_pixels=settings.max_pixels, max_frames=settings.max_frames),
+            partial(media.inspect, **settings.media_limits),
             max_bytes=settings.max_bytes,
             seconds=settings.fetch_seconds,
             max_attempts=settings.fetch_attempts,
@@ -76,9 +77,16 @@ class Workplace:
         """Loads the detector and tells the ledger that this release serves."""
         settings, started = self.settings, time.perf_counter()
         detector = Detector.load(
-            settings.detector, settings.device, settings.face_model, max_pixels=settings.max_pixels
+            settings.detector,
+            settings.device,
+            settings.face_model,
+            max_pixels=settings.max_pixels,
+            budget=Budget(settings.clip_frames, settings.max_seconds, settings.max_video_pixels),
+            onlooker=looking.look,
         )
-        bench = Bench(self.ledger(), self.blobs(), detector, settings.batch, settings.lease_seconds)
+        bench = Bench(
+            self.ledger(), self.blobs(), detector, settings.batch, settings.lease_seconds, settings.batch_bytes
+        )
         with bench.ledger.begin() as session:
             detectors.started(session, *bench.release)
         name, version = bench.release

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from redis.exceptions import RedisError
 from sqlalchemy import select
@@ -27,8 +28,10 @@ from moderation.errors import NotFound, WorldDown
 from moderation.policy import Policy
 from moderation.tables import Platform, Submission
 from moderation.verdicts import Finding
-from worker import previews
+from worker import previews, provenance
 from worker.leases import Keeper
+from worker.looking import Look
+from worker.manifests import Reader
 
 WORLD_DOWN = (WorldDown, OperationalError, InterfaceError, NoConnection, RedisError)
 PUT_BACK_SECONDS = 15.0  # how long a submission rests after trouble in the world
@@ -46,6 +49,8 @@ class Bench:
     detector: Detector
     limit: int
     lease_seconds: float
+    max_bytes: int | None = None  # of the files of a batch; two batches are held at once
+    manifests: Reader = field(default_factory=Reader)
 
     @property
     def release(self) -> tuple[str, str]:
@@ -55,12 +60,14 @@ class Bench:
 
 @dataclass(slots=True)
 class Batch:
-    """What one lease holds. ``files`` and ``answers`` are by SHA-256: equal files in a batch are judged once."""
+    """What one lease holds. ``files`` and what is known of them go by SHA-256: equal files are judged once."""
 
     lease: str
     rows: Sequence[Submission]  # those that still want an answer
     files: dict[str, bytes] = field(default_factory=dict)
     answers: dict[str, Judgement | Failure] = field(default_factory=dict)
+    origins: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each file says of where it comes from
+    looks: dict[str, Sequence[Look]] = field(default_factory=dict)  # at the frames that were judged
     prepared: Prepared | None = None
     ms: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -113,7 +120,9 @@ def run(
 def _take(bench: Bench, keeper: Keeper) -> Batch | None:
     """Claims a batch, settles what this release has judged before, and prepares the rest. None: the line is empty."""
     with bench.ledger.begin() as session:
-        lease, rows = submissions.claim(session, limit=bench.limit, lease_seconds=bench.lease_seconds)
+        lease, rows = submissions.claim(
+            session, limit=bench.limit, lease_seconds=bench.lease_seconds, max_bytes=bench.max_bytes
+        )
     if not rows:
         return None
     batch = Batch(lease, rows)
@@ -123,6 +132,11 @@ def _take(bench: Bench, keeper: Keeper) -> Batch | None:
             _read(bench, batch)
         with _timed(batch, "prepare"):
             batch.prepared = bench.detector.prepare(list(batch.files.values()))
+        for sha256, sheet in zip(batch.files, batch.prepared.sheets, strict=True):
+            batch.looks[sha256] = () if isinstance(sheet, Failure) else sheet.seen
+        with _timed(batch, "provenance"):
+            origins = provenance.read(bench.manifests, list(batch.files.values()))
+        batch.origins.update(zip(batch.files, origins, strict=True))
     return batch
 
 
@@ -219,9 +233,20 @@ def _record(bench: Bench, batch: Batch, row: Submission) -> str:
     with bench.ledger.begin() as session:
         if isinstance(answer, Failure):
             return "failed" if submissions.fail(session, batch.lease, row.id, answer.slug, answer.detail) else "lost"
-        ms = (batch.ms["prepare"] + batch.ms["judge"]) / len(batch.files)
-        finding = Finding(**answer.as_dict(), ms=round(ms, 2))
+        finding = _finding(batch, row.media_sha256 or "", answer)
         return "scored" if verdicts.record(session, batch.lease, row.id, bench.release, finding) else "lost"
+
+
+def _finding(batch: Batch, sha256: str, answer: Judgement) -> Finding:
+    ms = (batch.ms["prepare"] + batch.ms["judge"]) / len(batch.files)
+    hashed = max(batch.looks[sha256], key=lambda look: look.quality, default=None)
+    return Finding(
+        **answer.as_dict(),
+        ms=round(ms, 2),
+        provenance=batch.origins[sha256],
+        pdq=hashed.pdq if hashed else None,
+        pdq_quality=hashed.quality if hashed else None,
+    )
 
 
 def _show(bench: Bench, batch: Batch) -> None:
@@ -229,18 +254,26 @@ def _show(bench: Bench, batch: Batch) -> None:
     with bench.ledger.begin() as session:
         homes = select(Platform).where(Platform.id.in_({row.platform_id for row in batch.rows}))
         policies = {platform.id: Policy.read(platform.policy) for platform in session.scalars(homes)}
-    shown = dict.fromkeys(
-        row.media_sha256
-        for row in batch.rows
-        if isinstance(answer := batch.answers[row.media_sha256 or ""], Judgement)
-        and (row.platform_id is None or _is_flagged(policies[row.platform_id], answer))
-    )
+    shown: dict[str, Judgement] = {}
+    for row in batch.rows:
+        sha256 = row.media_sha256 or ""
+        answer = batch.answers[sha256]
+        if isinstance(answer, Judgement) and (
+            row.platform_id is None or _is_flagged(policies[row.platform_id], answer, batch.origins[sha256])
+        ):
+            shown[sha256] = answer
+
+    def store(sha256: str) -> None:
+        frames = shown[sha256].as_dict()["frames"]
+        previews.store(bench.blobs, sha256, batch.files[sha256], frames, batch.looks[sha256])
+
     with ThreadPoolExecutor(READERS, "previews") as pool:
-        list(pool.map(lambda sha256: previews.store(bench.blobs, sha256, batch.files[sha256]), filter(None, shown)))
+        list(pool.map(store, shown))
 
 
-def _is_flagged(rules: Policy, answer: Judgement) -> bool:
-    return policy.opens_flag(rules, policy.band(rules, answer.score, answer.band))
+def _is_flagged(rules: Policy, answer: Judgement, origin: dict[str, Any]) -> bool:
+    traced = verdicts.is_declared(origin)
+    return policy.opens_flag(rules, policy.band(rules, answer.score, answer.band, traced=traced))
 
 
 def _sweep(bench: Bench, batch: Batch) -> None:

@@ -84,7 +84,7 @@ def keep_private(response: Response) -> Response:
     """Keeps pages out of caches; a page that shows the browser's own file is allowed that and no more."""
     response.headers.setdefault("Cache-Control", "no-store")
     if g.get("shows_local_files"):
-        policy = headers.POLICY.replace("img-src 'self'", "img-src 'self' blob: data:")
+        policy = headers.POLICY.replace("img-src 'self'", "img-src 'self' blob: data:; media-src blob:")
         response.headers["Content-Security-Policy"] = policy
     return response
 

@@ -1,4 +1,4 @@
-"""Previews and thumbnails: the only images that the dashboard shows, made by a worker as WebP.
+"""Previews, thumbnails and strips of frames: the only images that the dashboard shows, made by a worker as WebP.
 
 Shown to those who are logged in, and only of media that lies before people, or that they are trying themselves. The
 uploaded bytes themselves are never served: what a stranger sent is not this site's to send on.
@@ -18,12 +18,14 @@ from moderation import blobs as storage
 from moderation.errors import NotFound
 from moderation.tables import Flag, Submission
 
-KEYS: Final = {"preview": storage.preview_key, "thumbnail": storage.thumbnail_key}
+KEYS: Final = {"preview": storage.preview_key, "thumbnail": storage.thumbnail_key, "strip": storage.strip_key}
 
 
-@blueprint.get("/media/<sha256>/<any(preview, thumbnail):kind>")
+@blueprint.get("/media/<sha256>/<any(preview, thumbnail, strip):kind>")
 def picture(sha256: str, kind: str) -> ResponseReturnValue:
-    """Sends a preview (long side up to 1600 px) or a thumbnail (320 px), or a drawn notice that there is none."""
+    """Sends a preview (long side up to 1600 px), a thumbnail (320 px), a clip's strip, or a drawn notice that there is
+    none.
+    """
     with collaborators().sessions.begin() as ledger:
         if not _may_see(ledger, sha256):
             abort(404)
@@ -47,3 +49,8 @@ def _may_see(ledger: Session, sha256: str) -> bool:
 def has_preview(sha256: str | None) -> bool:
     """Says whether a worker has made the preview of this media."""
     return sha256 is not None and collaborators().blobs.exists(storage.preview_key(sha256))
+
+
+def has_strip(sha256: str | None) -> bool:
+    """Says whether a worker has made a strip of frames of this media."""
+    return sha256 is not None and collaborators().blobs.exists(storage.strip_key(sha256))

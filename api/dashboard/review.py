@@ -12,7 +12,7 @@ from flask_login import current_user
 
 from api.collaborators import collaborators
 from api.dashboard.pages import blueprint, field, say
-from api.dashboard.pictures import has_preview
+from api.dashboard.pictures import has_preview, has_strip
 from api.dashboard.trail import names
 from moderation import appeals, decisions, flags, queue
 from moderation.errors import Conflict
@@ -45,6 +45,7 @@ def _page(flag_id: str, problem: Conflict | None = None, note: str = "") -> Resp
             longest_note=decisions.LONGEST_NOTE,
             claim_seconds=collaborators().settings.claim_seconds,
             preview=has_preview(shown.submission.media_sha256),
+            strip=has_strip(shown.submission.media_sha256),
         )
     return make_response(page, 409 if problem else 200)
 

@@ -1,4 +1,4 @@
-"""Try an image: it travels the same way as everybody's, its verdict is shown once, and nothing of it is kept.
+"""Try an image or a video: it travels as everybody's does, its verdict is shown once, and nothing of it is kept.
 
 With JavaScript the picture shown is the browser's own copy; ours is never sent back.
 """
@@ -23,24 +23,25 @@ URGENT = PRIORITIES.index("urgent")
 
 @blueprint.get("/try")
 def trial() -> ResponseReturnValue:
-    """Shows where to drop an image."""
+    """Shows where to drop an image or a video."""
     g.shows_local_files = True
-    return render_template("dashboard/try.html", max_bytes=collaborators().settings.max_bytes)
+    settings = collaborators().settings
+    return render_template("dashboard/try.html", max_bytes=settings.max_bytes, max_seconds=settings.max_seconds)
 
 
 @blueprint.post("/try")
 def send_trial() -> ResponseReturnValue:
-    """Puts an image into the line, ahead of others, on behalf of the person who sent it.
+    """Puts a file into the line, ahead of others, on behalf of the person who sent it.
 
     Raises:
-        BadMedia: when there is no file, or it is not an image that can be judged.
+        BadMedia: when there is no file, or it is none that can be judged.
     """
     settings = collaborators().settings
     upload = request.files.get("file")
     if upload is None or not upload.filename:
         raise BadMedia("empty-file", "no file was chosen")
     stream = cast("BinaryIO", upload.stream)
-    facts = media.inspect(stream, max_pixels=settings.max_pixels, max_frames=settings.max_frames)
+    facts = media.inspect(stream, **settings.media_limits)
     draft = submissions.Draft(person_id=current_user.id, priority=URGENT)
     with collaborators().sessions.begin() as ledger:
         row = submissions.submit(ledger, collaborators().blobs, draft, facts, stream)
@@ -54,7 +55,7 @@ def send_trial() -> ResponseReturnValue:
 
 @blueprint.get("/try/<id:submission_id>")
 def answer(submission_id: str) -> ResponseReturnValue:
-    """Shows how far it is, and once there is an answer shows that and erases everything in the same transaction.
+    """Shows how far it is, and once there is an answer shows that and has everything erased in the same transaction.
 
     A script gets the answer as a piece of the page it is on: 202 while there is none yet.
     """
@@ -75,5 +76,5 @@ def _own(ledger: Session, submission_id: str) -> Submission:
     mine = (Submission.person_id == current_user.id, Submission.state != "deleted")
     found = ledger.scalar(select(Submission).where(Submission.id == submission_id, *mine))
     if found is None:
-        raise NotFound("an answer is shown once, and then nothing of the image is kept: drop it again to see it again")
+        raise NotFound("an answer is shown once, and then nothing of the file is kept: drop it again to see it again")
     return found

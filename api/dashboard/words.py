@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from api.dashboard.pages import blueprint
+from moderation import timelines
 
 REASONS = {
     "manipulated_face": "Looks most like a manipulated face: swapped, morphed or altered",
@@ -12,11 +13,23 @@ REASONS = {
     "low_quality": "The image is too blurred or too compressed to judge",
     "out_of_distribution": "The image is unlike anything the detector was tested on",
     "disagreement": "The parts of the detector disagree with each other",
+    "declared_synthetic": "The file itself says that a model made it",
 }
 FAILURES = {
-    "attempts-exhausted": "Scoring was tried several times and never finished",
+    "attempts-exhausted": "It was tried several times and never finished",
+    "forbidden-address": "It leads to where Unmask does not connect",
+    "fetch-failed": "Its server could not be reached, or ended the connection",
+    "fetch-timeout": "Its server took too long",
+    "fetch-status": "Its server did not give it",
+    "fetch-redirect": "Its server redirects too often, to nowhere, or away from https",
+    "fetch-encoded": "Its server compressed it unasked",
+    "upload-missing": "Nothing was uploaded",
+    "too-large": "The file is larger than accepted",
     "torn-file": "The file is incomplete or damaged",
-    "unsupported-media-type": "The file is not an image in an accepted format",
+    "unsupported-media-type": "The file is neither an image nor a video in an accepted format",
+    "too-long": "The video is longer than accepted",
+    "too-many-pixels": "The picture is larger than accepted",
+    "undecodable": "No picture in the file can be decoded",
 }
 QUALITIES = {"sharpness": "sharpness", "confidence": "face finder"}  # `size_px` repeats the box
 BANDS = {"fake": "Fake", "review": "Review", "inconclusive": "Inconclusive", "clear": "Clear"}
@@ -107,6 +120,47 @@ def ahead(moment: datetime | None) -> bool:
 def number(value: object) -> str:
     """Returns a measurement short enough for a table: three significant digits, or as it is."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+MANIFESTS = {
+    "valid": "Its signature holds. Whether the signer can be trusted was not looked into",
+    "trusted": "Its signature holds, and the signer is on the list of trusted ones",
+    "invalid": "It does not belong to these bytes: they were changed after signing, or the signature is broken",
+    "remote": "It is kept on another server, which was not asked",
+    "unreadable": "It is there and cannot be read",
+}
+
+
+@blueprint.app_template_filter()
+def manifest(state: str) -> str:
+    """Returns what the state of a C2PA manifest means."""
+    return MANIFESTS.get(state, state)
+
+
+@blueprint.app_template_filter()
+def shown_frame(frames: list[timelines.Frame]) -> int:
+    """Returns the index of the frame that the preview shows."""
+    return timelines.best(frames)
+
+
+@blueprint.app_template_filter()
+def strip(frames: list[timelines.Frame]) -> list[timelines.Frame]:
+    """Returns the frames that the strip of pictures shows."""
+    return timelines.strip(frames)
+
+
+@blueprint.app_template_filter()
+def times(frames: list[timelines.Frame]) -> dict[int, float | None]:
+    """Returns the time of each frame by its index."""
+    return {frame["index"]: frame.get("time") for frame in frames}
+
+
+@blueprint.app_template_filter()
+def at(seconds: object, index: int) -> str:
+    """Returns where in a clip a frame is: `0:07.2`, or its number where it has no time."""
+    if not isinstance(seconds, int | float):
+        return f"frame {index + 1}"
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
 @blueprint.app_template_filter()

@@ -229,7 +229,7 @@ def test_an_image_is_tried_with_its_own_picture_under_the_boxes(
     desk = sit_down()
     page = desk.page
     desk.log_in()
-    page.get_by_role("navigation", name="Main").get_by_role("link", name="Try an image").click()
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Try a file").click()
     page.locator("input[type=file]").set_input_files({"name": "me.jpg", "mimeType": "image/jpeg", "buffer": astronaut})
     expect(page.locator("#progress")).to_contain_text("In the line")
     with Session.begin() as session:

@@ -3,15 +3,16 @@ import threading
 from datetime import timedelta
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
 from moderation import blobs as storage
-from moderation import detectors, endpoints, erasure, people, submissions
+from moderation import detectors, endpoints, erasure, media, people, platforms, submissions
 from moderation.errors import WorldDown
+from moderation.submissions import Draft
 from moderation.tables import Delivery, Flag, Platform, Submission, Verdict
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, jpeg
 from worker import scoring
 
 GREYS = [(shade, shade, shade) for shade in range(0, 120, 10)]
@@ -337,4 +338,43 @@ def test_a_lease_is_renewed_while_its_batch_is_judged(Session, blobs, detector, 
         pytest.fail("nobody renewed the lease")
 
     detector.trap = trap
+    assert run(bench).outcomes == {"scored": 1}
+
+
+def test_a_batch_holds_no_more_bytes_than_it_may_and_one_large_file_alone(Session, blobs, detector, send):
+    for shade in GREYS[:3]:
+        send(shade)
+    most = max(len(jpeg(shade)) for shade in GREYS[:3])
+    bench = scoring.Bench(Session, blobs, detector, limit=4, lease_seconds=60, max_bytes=2 * most)
+    assert run(bench).outcomes == {"scored": 3}
+    assert [len(batch) for batch in detector.judged] == [2, 1]
+    send("red", (400, 400))
+    assert run(scoring.Bench(Session, blobs, detector, 4, 60, max_bytes=10)).outcomes == {"scored": 1}
+
+
+def test_what_a_file_says_of_itself_is_recorded_and_shown_to_people(Session, bench, blobs, detector):
+    told = PngImagePlugin.PngInfo()
+    told.add_text("parameters", "somebody\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Model: sdxl")
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), "blue").save(file, "PNG", pnginfo=told)
+    with Session.begin() as session:
+        home = platforms.create(session, "Warbler").platform.id
+        facts = media.inspect(file, max_pixels=10**6, max_frames=1)
+        declared = submissions.submit(session, blobs, Draft(platform_id=home), facts, file).id
+    assert run(bench).outcomes == {"scored": 1}
+    with Session() as session:
+        found = session.get_one(Submission, declared)
+        assert (found.band, found.verdict.band, found.verdict.score) == ("review", "clear", 0.1)
+        assert found.verdict.reasons == ["declared_synthetic"]
+        assert found.verdict.provenance["generator_metadata"][0]["name"] == "Stable Diffusion"
+        assert (found.media.pdq, found.media.pdq_quality) == ("0f" * 32, 90)
+        assert blobs.exists(storage.preview_key(found.media_sha256))
+
+
+def test_provenance_that_breaks_costs_no_score(Session, bench, send, monkeypatch):
+    def broken(content):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(scoring.provenance.traces, "read", broken)
+    send("red")
     assert run(bench).outcomes == {"scored": 1}

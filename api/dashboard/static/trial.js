@@ -50,11 +50,13 @@ function show(html, file) {
   if (!picture) return;
   if (local) URL.revokeObjectURL(local);
   local = URL.createObjectURL(file);
-  const image = new Image();
-  image.alt = `Your image, ${file.name}`;
-  image.src = local;
-  image.addEventListener("error", () => { picture.parentElement.hidden = true; });
-  picture.prepend(image);
+  const isVideo = file.type.startsWith("video/");
+  const shown = document.createElement(isVideo ? "video" : "img");
+  if (isVideo) shown.controls = shown.muted = true;
+  else shown.alt = `Your image, ${file.name}`;
+  shown.src = local;
+  shown.addEventListener("error", () => { picture.parentElement.hidden = true; });
+  picture.prepend(shown);
   answer.scrollIntoView({ behavior: "smooth", block: "start" });
 }
 
