@@ -125,7 +125,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         # gunicorn drains a body that nobody read for seconds: a refused client would hold a thread with it
-        return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
+        try:
+            return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
+        except (OSError, http.errors.ParseException):  # it has its answer, and gets no second
+            return False
 
     def linger(self, sock: socket.socket) -> None:
         """Closes a socket once its client hangs up, or after a while; closed at once, the answer could be lost.
