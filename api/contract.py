@@ -29,6 +29,7 @@ EVERYWHERE = ("bad-credentials", "scope-missing", "too-many-requests", "internal
 HOOK = "/v1/hooks/{source_id}"
 HOOK_PROBLEMS = (
     "bad-event",
+    "too-slow",
     "bad-signature",
     "not-found",
     "source-disabled",
@@ -42,6 +43,7 @@ HOOK_PROBLEMS = (
 PUT = "/v1/uploads/{upload_id}"  # its address is signed: it needs no key
 PUT_PROBLEMS = (
     "bad-request",
+    "too-slow",
     "bad-upload-url",
     "not-found",
     "too-large",
@@ -143,7 +145,9 @@ def _add_problems(path: str, method: str, operation: Spec) -> None:
     if method in ("post", "patch") or any(parameter["in"] == "query" for parameter in operation["parameters"]):
         slugs.append("invalid-request")
     if method in ("post", "patch"):
-        slugs.append("bad-request")
+        slugs += ("bad-request", "too-slow")
+    if operation["security"] == [{"ApiKey": ["submit"]}]:
+        slugs.append("line-too-long")
     if "{" in path:
         slugs.append("not-found")
     slugs += BY_OPERATION.get((path, method), ())
