@@ -141,8 +141,9 @@ CATALOGUE = {
         Problem(
             "forbidden-address",
             422,
-            "Unmask does not send to that address",
-            "Webhooks go to public http(s) addresses, and to the networks in UNMASK_ALLOWED_NETWORKS.",
+            "Unmask does not connect to that address",
+            "Webhooks go to public https addresses; media come from public https or http ones, on their usual ports. "
+            "An operator may allow others: UNMASK_ALLOWED_NETWORKS.",
         ),
         Problem(
             "callback-not-allowed",

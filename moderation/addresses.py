@@ -103,7 +103,7 @@ def _judge(
     if _port(parts) not in DEFAULT_PORTS.values():
         raise ForbiddenAddress(f"Port {parts.port} is not one that Unmask connects to (443 or 80).")
     if not all(_is_public(address) or _inside(address, allowed) for address in addresses):
-        raise ForbiddenAddress(f"{parts.hostname} resolves to a network that Unmask does not send to.")
+        raise ForbiddenAddress(f"{parts.hostname} leads to a network that Unmask does not connect to.")
 
 
 def _split(url: str, schemes: Sequence[str]) -> SplitResult:

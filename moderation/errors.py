@@ -137,7 +137,7 @@ class ScopeMissing(UnmaskError):
 
 
 class ForbiddenAddress(Refused):
-    """The address resolves to a network that Unmask does not send to."""
+    """The address leads to a network that Unmask does not connect to."""
 
     slug = "forbidden-address"
 

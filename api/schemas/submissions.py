@@ -62,9 +62,16 @@ class Accepted(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why a submission could not be scored."""
+    """Why a submission could not be scored.
 
-    slug: str
+    Of media at a URL or in a bucket: `forbidden-address` (it leads, itself or by a redirect, to where Unmask does not
+    connect), `fetch-failed` (no connection, no such host, or it ended early), `fetch-timeout`, `fetch-status` (the
+    server answered something else than 200), `fetch-redirect` (too many, to nowhere, or away from https),
+    `fetch-encoded` (it compressed the body unasked), `too-large`. Of an upload: `upload-missing`. Trouble that may pass
+    was tried again before. Of the file: the same slugs as when it is sent, such as `torn-file`.
+    """
+
+    slug: str = Field(description="stable; never changes its meaning")
     detail: str | None
 
 

@@ -61,7 +61,7 @@ def test_a_public_address_is_pinned(address):
     ],
 )
 def test_an_address_that_is_not_public_is_refused(address):
-    with pytest.raises(ForbiddenAddress, match="does not send to"):
+    with pytest.raises(ForbiddenAddress, match="does not connect to"):
         addresses.resolve("https://hooks.example.org/", resolver=answering(address))
 
 

@@ -130,7 +130,7 @@ def test_a_name_that_now_leads_inside_is_refused_at_send(Session, aim, enqueue):
         enqueue()
         assert run(Session, allowed_networks=()) == {"failed": 1}
     (attempt,) = rows(Session, DeliveryAttempt)
-    assert attempt.error == "localhost resolves to a network that Unmask does not send to."
+    assert attempt.error == "localhost leads to a network that Unmask does not connect to."
 
 
 def test_a_lease_that_was_lost_while_sending_changes_nothing(Session, aim, enqueue):
