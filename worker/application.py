@@ -17,7 +17,7 @@ from model.videos import Budget
 from moderation import blobs, database, deliveries, detectors, fetches, logs, media, queue, submissions
 from moderation.settings import Settings
 from moderation.tables import Submission
-from worker import delivering, fetching, looking, progress, scoring, upkeep
+from worker import delivering, drawing, errands, fetching, looking, progress, scoring, upkeep
 from worker.fetching import Dock, Outcome
 from worker.scoring import Bench
 from worker.slots import Slots
@@ -58,7 +58,9 @@ class Workplace:
         self.dock = cache(self._dock)
 
     def _ledger(self) -> sessionmaker[Session]:
-        return database.sessions(database.connect(self.settings.database_url, pool=max(delivering.SENDERS, fetching.FETCHERS)))
+        return database.sessions(
+            database.connect(self.settings.database_url, pool=max(delivering.SENDERS, fetching.FETCHERS))
+        )
 
     def _dock(self) -> Dock:
         settings = self.settings
@@ -144,6 +146,7 @@ def score(place: Workplace) -> None:
         )
         if report.world_is_down:
             return  # upkeep rings when it is up again
+        drawing.run(bench)
         with bench.ledger.begin() as session:
             waiting = submissions.waiting(session)
         if waiting:
@@ -155,6 +158,7 @@ def fetch(place: Workplace) -> None:
     with place.fetching_slots.taken() as is_ours, _measured("fetch"):
         if not is_ours:
             return
+        errands.run(place.ledger(), is_stopping=place.is_stopping)
         outcomes = fetching.run(
             place.dock(),
             budget_seconds=FETCHING_SECONDS,
@@ -206,5 +210,5 @@ def keep_up(place: Workplace) -> None:
             lane_orders=settings.lane_orders,
             ephemeral_seconds=settings.ephemeral_seconds,
             idempotency_hours=settings.idempotency_hours,
-        )
             delivery_days=settings.delivery_days,
+        )

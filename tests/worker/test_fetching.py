@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -7,17 +10,19 @@ from functools import partial
 from io import BytesIO
 
 import pytest
+import redis
 from sqlalchemy import func, select, update
 
 from moderation import blobs as storage
-from moderation import detectors, erasure, fetches, media, submissions, uploads
+from moderation import detectors, erasure, fetches, media, queue, submissions, uploads
 from moderation.errors import WorldDown
 from moderation.submissions import Draft
 from moderation.tables import Delivery, Media, Submission
 from tests.conftest import jpeg
 from tests.worker.pages import raw, saying, serving
-from worker import fetching, scoring
+from worker import application, fetching, scoring
 from worker.fetching import Dock
+from worker.slots import Slots
 
 BODY = jpeg()
 
@@ -254,3 +259,68 @@ def test_a_log_line_says_where_from_but_not_how():
     with suppress(KeyError):
         assert fetching._named({"url": "https://media.example.org/a?signature=secret"}) == "media.example.org"
     assert fetching._named({"upload_id": "upl_1"}) == "upl_1"
+
+
+DOOMED = """
+import sys
+from functools import partial
+from moderation import blobs, database, media
+from worker import fetching
+ledger = database.sessions(database.connect(sys.argv[1]))
+inspect = partial(media.inspect, max_pixels=10**6, max_frames=100)
+dock = fetching.Dock(ledger, blobs.connect(sys.argv[2]), inspect, max_bytes=50_000, seconds=60, max_attempts=1,
+                     lease_seconds=1, allowed_networks=("127.0.0.1/32",))
+fetching.run(dock, budget_seconds=60)
+"""
+
+
+def test_a_process_that_is_killed_in_the_middle_costs_nothing_but_time(Session, dock, expect, engines, settings):
+    over, asked = threading.Event(), threading.Event()
+
+    def drip(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n" + BODY[:100])
+        asked.set()
+        over.wait(60)
+
+    answers = {"/a.jpg": drip}
+    with serving(answers) as (port, _):
+        row = expect(f"http://127.0.0.1:{port}/a.jpg")
+        doomed = subprocess.Popen([sys.executable, "-c", DOOMED, engines.database_url, settings.media])
+        assert asked.wait(60)
+        doomed.kill()
+        assert doomed.wait() == -signal.SIGKILL
+        over.set()
+        answers["/a.jpg"] = saying(200, BODY)
+        assert run(dock) == {}  # its lease holds
+        taken = (0, 0)
+        while taken == (0, 0):
+            with Session.begin() as session:
+                taken = fetches.take_back(session, max_attempts=1)
+        assert taken == (1, 0)
+        assert run(dock) == {"fetched": 1}
+    assert get(Session, row).state == "waiting"
+
+
+@pytest.fixture
+def place(Session, settings, redis_url):
+    redis.Redis.from_url(redis_url).flushdb()
+    place = application.application(settings)
+    yield place
+    place.ledger().kw["bind"].dispose()
+    redis.Redis.from_url(redis_url).flushdb()
+
+
+def test_an_order_fetches_and_rings_for_what_follows(Session, place, expect):
+    with serving({"/a.jpg": saying(200, BODY)}) as (port, _):
+        rows = [expect(f"http://127.0.0.1:{port}/{name}.jpg", priority=0) for name in "ab"]
+        application.fetch(place)
+    assert [get(Session, row).state for row in rows] == ["waiting", "failed"]
+    lanes = ("scoring.urgent", "scoring.default", "deliveries", "fetching")
+    assert [queue.length(place.app, lane) for lane in lanes] == [1, 0, 1, 0]
+
+
+def test_an_order_beyond_the_places_for_fetching_does_nothing(Session, place, expect):
+    row = expect("http://127.0.0.1:1/a.jpg")
+    place.fetching_slots = Slots(0)
+    application.fetch(place)
+    assert (get(Session, row).state, get(Session, row).attempts) == ("fetching", 0)

@@ -4,7 +4,7 @@ import pytest
 import redis
 from sqlalchemy import func, select, update
 
-from moderation import deliveries, endpoints, people, queue, submissions
+from moderation import deliveries, endpoints, fetches, people, queue, submissions
 from moderation.errors import WorldDown
 from moderation.tables import Delivery, Submission
 from tests.conftest import PASSWORD
@@ -48,6 +48,17 @@ def test_it_rings_for_what_waits_on_its_lane_and_for_webhooks_that_are_due(Sessi
     found = run()
     assert (found["waiting"], found["due"]) == ({0: 1, 2: 1}, 1)
     assert orders(app) == {"scoring.urgent": 1, "scoring.default": 0, "scoring.bulk": 1, "deliveries": 1}
+
+
+def test_it_rings_for_what_is_to_be_fetched_and_takes_back_what_was_lost(Session, home, app, run):
+    with Session.begin() as session:
+        submissions.expect(session, submissions.Draft(platform_id=home), {"url": "https://media.example.org/a.jpg"})
+    assert run()["fetching"] == 1
+    assert queue.length(app, queue.FETCHING) == 1
+    with Session.begin() as session:
+        fetches.claim(session, "dead", limit=1, lease_seconds=0.001, per_platform=1, per_host=1)
+    found = run()
+    assert (found["fetches_taken_back"], found["fetching"], found["waiting"]) == ((1, 0), 1, {})
 
 
 def test_it_does_not_fill_a_lane_that_nobody_reads(app, run, send):
