@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     ephemeral_seconds: float = Field(600, gt=0, description="an unanswered /try upload is erased after this long")
 
     # fetching
-    fetch_seconds: float = Field(60, gt=0, description="for one whole exchange: names, redirects, head and body")
+    fetch_seconds: float = Field(60, gt=0, le=90, description="for one whole exchange: names, redirects, head and body")
     fetch_attempts: int = Field(5, ge=1, description="after which a server that is in trouble is given up")
 
     # people

@@ -24,7 +24,7 @@ from worker.slots import Slots
 
 SCORING_SECONDS = 30.0  # then the order ends and is rung for again, so that lanes are looked at in their order
 FETCHING_CHILDREN = 2  # while one waits for its slowest, another goes on
-FETCHING_SECONDS = 60.0  # and then as long as the slowest takes, well within the time a task may run
+FETCHING_SECONDS = 30.0  # and then as long as the slowest takes: within the time a task may run, see `fetch_seconds`
 DELIVERING_SECONDS = 10.0  # short: it shares its processes with upkeep
 
 log = logs.get(__name__)
