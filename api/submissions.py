@@ -9,8 +9,9 @@ from api.collaborators import collaborators
 from api.errors import InvalidRequest
 from moderation import appeals, documents, erasure, queue, submissions
 from moderation.errors import Refused
-from moderation.tables import Json
+from moderation.tables import PRIORITIES, Json
 
+URGENT = PRIORITIES.index("urgent")
 APPEAL_BYTES = 32 * 1024  # 2000 characters, each escaped as a pair of surrogates
 
 blueprint = APIBlueprint("submissions", __name__, url_prefix="/v1/submissions", tag="Submissions")
@@ -73,6 +74,7 @@ def appeal(submission_id: str) -> tuple[Json, int]:
             "made_at": made.appeal.made_at.isoformat(),
         }
     queue.ring_deliveries(at.queue)
+    queue.ring_scoring(at.queue, URGENT, at.settings.lane_orders)  # a worker draws what people are going to see
     return document, 201
 
 
@@ -82,8 +84,8 @@ def appeal(submission_id: str) -> tuple[Json, int]:
 def erase(submission_id: str) -> str:
     """Erase a submission
 
-    It is `deleted` at once, for every reader. Its verdict, flag, appeals and messages go with it; its media and what was
-    rendered of it go unless another submission holds the same bytes. A tombstone stays.
+    It is `deleted` at once, for every reader. Its verdict, flag, appeals and messages go with it; its media and what
+    was rendered of it go unless another submission holds the same bytes. A tombstone stays.
     """
     at, platform_id = collaborators(), credentials.platform_id()
     with at.sessions.begin() as session:

@@ -44,6 +44,8 @@ def make(session: Session, platform_id: str, submission_id: str, reason: str) ->
     before = None if flag is None else decisions.state(flag)
     if flag is None:
         flag = verdicts.open_flag(session, submission)
+        if submission.media_sha256 is not None:
+            verdicts.mark_undrawn(session, submission.media_sha256)
     elif flag.state == "decided":
         decisions.reopen(session, flag)
     after = decisions.state(flag)

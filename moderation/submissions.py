@@ -107,7 +107,7 @@ def settle_known(session: Session, row: Submission) -> bool:
     current = detectors.current(session)
     known = current and verdicts.reusable(session, row.media_sha256 or "", current.name, current.version)
     if known:
-        verdicts.settle(session, row, known)
+        verdicts.settle_again(session, row, known)
     return known is not None
 
 

@@ -126,6 +126,7 @@ class Media(Base):
     """What is known of the bytes without decoding them. The bytes are a blob under the same SHA-256."""
 
     __tablename__ = "media"
+    __table_args__ = (Index("ix_media_undrawn", "held_at", postgresql_where=sql("undrawn")),)
     sha256: Mapped[str] = mapped_column(primary_key=True)
     bytes: Mapped[int] = mapped_column(BigInteger)
     format: Mapped[str]
@@ -136,6 +137,7 @@ class Media(Base):
     seconds: Mapped[float | None]  # of a video, as its container says
     pdq: Mapped[str | None]  # 64 hexadecimal digits; of a clip, of its frame of highest quality
     pdq_quality: Mapped[int | None]  # 0 to 100
+    undrawn: Mapped[bool] = mapped_column(server_default=sql("false"))  # put before people without being scored anew
     stored_at: Mapped[datetime] = _now()
     held_at: Mapped[datetime] = _now()
 

@@ -119,6 +119,24 @@ def settle(session: Session, submission: Submission, verdict: Verdict) -> None:
         tell(event="flag.opened", data=documents.flag(flag, None))
 
 
+def settle_again(session: Session, submission: Submission, verdict: Verdict) -> None:
+    """Settles a submission by a verdict that was given before. Nobody may have drawn its media then: see `undrawn`."""
+    settle(session, submission, verdict)
+    if session.scalar(select(Flag.id).where(Flag.submission_id == submission.id)):
+        mark_undrawn(session, verdict.media_sha256)
+
+
+def mark_undrawn(session: Session, sha256: str) -> None:
+    """Has a worker draw what people are going to see of this media."""
+    session.execute(update(Media).where(Media.sha256 == sha256).values(undrawn=True))
+
+
+def undrawn(session: Session, limit: int = 1) -> list[str]:
+    """Returns the digests of up to ``limit`` media that a worker has yet to draw."""
+    marked = select(Media.sha256).where(Media.undrawn).order_by(Media.held_at).limit(limit)
+    return list(session.scalars(marked))
+
+
 def open_flag(session: Session, submission: Submission) -> Flag:
     """Puts a scored submission of a platform before people."""
     verdict, band = submission.verdict, submission.band

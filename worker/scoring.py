@@ -181,7 +181,7 @@ def _is_reused(bench: Bench, batch: Batch, row: Submission) -> bool:
             return False
         mine = verdicts.held(session, batch.lease, row.id)
         if mine is not None:
-            verdicts.settle(session, mine, known)
+            verdicts.settle_again(session, mine, known)
     batch.outcomes["reused" if mine else "lost"] += 1
     return True
 

@@ -10,9 +10,12 @@ from functools import partial
 from celery import Celery
 from sqlalchemy.orm import Session, sessionmaker
 
-from moderation import deliveries, fetches, logs, queue, retention, sources, submissions, uploads
+from moderation import deliveries, fetches, logs, queue, retention, sources, submissions, uploads, verdicts
 from moderation.blobs import Blobs
+from moderation.tables import PRIORITIES
 from worker import erasing
+
+URGENT = PRIORITIES.index("urgent")
 
 log = logs.get(__name__)
 
@@ -46,6 +49,7 @@ def run(
         "errands": sources.outstanding,
         "waiting": submissions.waiting,
         "fetching": fetches.waiting,
+        "undrawn": verdicts.undrawn,
         "due": deliveries.due,
     }
     found = {name: _alone(name, partial(_in_one, ledger, chore)) for name, chore in chores.items()}
@@ -53,6 +57,8 @@ def run(
     if isinstance(waiting, dict):
         for priority in sorted(waiting):
             queue.ring_scoring(app, priority, lane_orders)
+    if found["undrawn"]:
+        queue.ring_scoring(app, URGENT, lane_orders)  # a person may be looking already
     if found["fetching"] or found["errands"]:
         queue.ring_fetching(app)
     if found["due"]:

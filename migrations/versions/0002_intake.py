@@ -107,6 +107,8 @@ def upgrade() -> None:
     op.add_column("media", sa.Column("seconds", sa.Double(), nullable=True))
     op.add_column("media", sa.Column("pdq", sa.String(), nullable=True))
     op.add_column("media", sa.Column("pdq_quality", sa.Integer(), nullable=True))
+    op.add_column("media", sa.Column("undrawn", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    op.create_index("ix_media_undrawn", "media", ["held_at"], postgresql_where=sa.text("undrawn"))
     op.create_table(
         "rounds",
         sa.Column("name", sa.String(), nullable=False),
@@ -216,6 +218,8 @@ def downgrade() -> None:
     op.drop_column("submissions", "band")
     op.drop_index("ix_deliveries_finished", table_name="deliveries", postgresql_where=sa.text("state <> 'waiting'"))
     op.drop_table("rounds")
+    op.drop_index("ix_media_undrawn", table_name="media", postgresql_where=sa.text("undrawn"))
+    op.drop_column("media", "undrawn")
     op.drop_column("media", "pdq_quality")
     op.drop_column("media", "pdq")
     op.drop_column("media", "seconds")
