@@ -65,6 +65,8 @@ def list_sources(platform_id: str | None, in_json: bool) -> None:
             }
             for row in sources.every(session, owner)
         ]
+    if not in_json:  # what a terminal is wide enough for
+        rows = [{name: row[name] for name in ("id", "kind", "last_event_at", "disabled_at")} for row in rows]
     listed(rows, in_json)
 
 
@@ -133,6 +135,7 @@ def dry_run(source_id: str, payload: BinaryIO, headers: TextIO | None, in_json: 
     row = dry.document()
     if not in_json:
         row["media"] = [f"{_place(medium['origin'])}{' (known)' * medium['known']}" for medium in row["media"]] or None
+        row["notes"] = row["notes"] or None
     show(row, in_json)
     if not dry.verified:
         sys.exit(1)
