@@ -46,7 +46,7 @@ THREADS = 2  # a decoder: several files are decoded at a time
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What a clip may cost. `frames` are looked at; `seconds` is the longest clip; `side_pixels` are width times height
-    of the largest frame; `decoded_pixels` go through the decoder, about 1,450 frames of 1920 x 1080; and when
+    of the largest frame; `decoded_pixels` go through the decoder, those of 1,450 frames of 1920 x 1080; and when
     `wall_seconds` are over, what has been seen must do.
     """
 
@@ -211,17 +211,20 @@ def _by_scene(frames: Iterator[Any], plan: _Plan, spare: int, affordable: int) -
 def _by_key(file: Any, stream: Any, plan: _Plan, affordable: int, until: float) -> Iterator[Any]:
     """For each wanted time the frame there, or the nearest that its share of what is affordable leads to."""
     frames: Iterator[Any] = iter(())
-    position = None
+    position, passed = None, 0  # frames of the clip that went through the decoder, shown or left out
     for number, wanted in enumerate(plan.wanted):
         key = plan.keys[max(0, bisect_right(plan.keys, wanted) - 1)]
         if position is None or key > position:
-            frames = _decoded(file, stream, key, until)
-        share, latest = affordable // (len(plan.wanted) - number), None
+            frames, position = _decoded(file, stream, key, until), key
+        began = bisect_right(plan.times, position) - 1
+        share, latest = (affordable - passed) // (len(plan.wanted) - number), None
+        went = 0
         for frame in frames:
-            affordable, share, latest = affordable - 1, share - 1, frame
-            position = frame.pts
-            if position >= wanted or share <= 0:
+            position, latest = frame.pts, frame
+            went = bisect_right(plan.times, position) - began
+            if position >= wanted or went >= share:
                 break
+        passed += went
         if latest is not None:
             yield latest
 
