@@ -85,20 +85,20 @@ def _operation(path: str, method: str, operation: Schema) -> Operation:
         for parameter in operation.get("parameters", ())
     ]
     bodies: Schema = operation.get("requestBody", {}).get("content", {})
-    for body in bodies.values():
-        fields += _body(body.get("schema", {}))
+    for media_type, body in bodies.items():
+        fields += _body(media_type, body.get("schema", {}))
     anchor = f"{method}-{path.strip('/').replace('/', '-').replace('{', '').replace('}', '')}"
     return Operation(method.upper(), path, anchor, operation, fields, " or ".join(bodies))
 
 
-def _body(schema: Schema) -> list[Field]:
+def _body(media_type: str, schema: Schema) -> list[Field]:
     """Returns a line for each shape that a body may have, or one for each of its fields where it has no name."""
     many = schema.get("type") == "array"
     one = schema["items"] if many else schema
     if "oneOf" not in one and "$ref" not in one:
         return _properties(schema, "form")
     kind = "list of object" if many else "object"
-    return [Field("", "body", True, kind, _kind(option)[1], "") for option in one.get("oneOf", [one])]
+    return [Field("", media_type, "oneOf" not in one, kind, _kind(option)[1], "") for option in one.get("oneOf", [one])]
 
 
 def _shapes(spec: Schema) -> dict[str, tuple[Schema, list[Field]]]:
