@@ -59,7 +59,7 @@ def test_a_face_is_boxed_where_it_is(detector, faced):
     x, y, width, height = answer.faces[0].box
     assert x < 225 < x + width  # the nose of this portrait
     assert y < 115 < y + height
-    assert set(answer.faces[0].quality) == {"size_px", "sharpness", "confidence"}
+    assert set(answer.faces[0].quality) == {"size_px", "sharpness", "confidence", "distance"}
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])

@@ -26,7 +26,7 @@ def members(tmp_path_factory):
         shutil.copytree(releases.default_path(), home / name)
     release = releases.read(home / "other")
     steps = replace(release.preprocessing, margin=1.4)
-    releases.seal(replace(release, preprocessing=steps, calibration=Calibration(1.2, 0.4), version="9.0.0"))
+    fitting.finish(replace(release, preprocessing=steps, calibration=Calibration(1.2, 0.4), version="9.0.0"))
     return [home / "one", home / "other"]
 
 

@@ -195,8 +195,9 @@ def test_people_get_a_page_pictures_and_json(folder, tmp_path):
     told = json.loads((out / "evidence.json").read_text())["files"]
     assert [entry["file"].rpartition("/")[2] for entry in told] == ["a <b>&'c.png", "empty.png", "torn.jpg"]
     (face,) = told[0]["evidence"]
-    (heat,) = face["heatmaps"]
-    named = [face["picture"], heat["overlay"], heat["values"], *face["context"].values(), *told[1]["context"].values()]
+    assert [heat["kind"] for heat in face["heatmaps"]] == ["occlusion", "map"]
+    heats = [heat[form] for heat in face["heatmaps"] for form in ("overlay", "values")]
+    named = [face["picture"], *heats, *face["context"].values(), *told[1]["context"].values()]
     for name in named:
         with Image.open(out / name) as picture:
             assert min(picture.size) > 50
