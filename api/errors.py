@@ -129,8 +129,14 @@ CATALOGUE = {
         Problem(
             "too-many-pixels",
             422,
-            "The image is larger than this service decodes",
-            "Scale it down, or ask the operator to raise UNMASK_MAX_PIXELS.",
+            "The picture is larger than this service decodes",
+            "Scale it down, or ask the operator to raise UNMASK_MAX_PIXELS, for video UNMASK_MAX_VIDEO_PIXELS.",
+        ),
+        Problem(
+            "too-long",
+            422,
+            "The video is longer than this service takes",
+            "Shorten it, or ask the operator to raise UNMASK_MAX_SECONDS.",
         ),
         Problem(
             "too-many-frames",

@@ -20,7 +20,7 @@ from worker.storable import storable
 
 MOST = 16  # traces of a file
 LONGEST_TEXT = 120  # characters kept of one
-LONGEST_READ = 1 << 20  # bytes of one field that are looked at
+LONGEST_READ = 1 << 18  # bytes of one field that are looked at
 _IMAGE_FAULTS = (*pixels.FAULTS, zlib.error, ZeroDivisionError, MemoryError, Image.DecompressionBombError)
 
 # Words that name a generator wherever a tool names itself. The first that matches counts.
@@ -52,7 +52,8 @@ TOOLS: Final = {
         "FaceSwap": r"\bfaceswap\b|\broop\b|facefusion|\breface\b",
     }.items()
 }
-_SETTINGS = re.compile(r"\bSteps: \d+, .*?(?:Sampler|CFG scale|Seed): ", re.DOTALL)  # Stable Diffusion web UI's tail
+# Every repetition below is bounded: these texts are strangers'.
+_SETTINGS = re.compile(r"\bSteps: \d{1,6}, .{0,120}?(?:Sampler|CFG scale|Seed): ", re.DOTALL)  # the web UI's tail
 _NAMED = re.compile(r"\b(Model|Version): ([\w .+-]{1,60})")
 _SOURCE = re.compile(
     r"digitalsourcetype/(trainedAlgorithmicMedia|compositeWithTrainedAlgorithmicMedia|compositeSynthetic)"

@@ -17,6 +17,7 @@ from moderation.settings import Settings
 from moderation.tables import Media, Submission
 from tests.api.conftest import Caller, Sessions, slug
 from tests.conftest import jpeg
+from tests.movies import clip, shades
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -43,6 +44,9 @@ FILES = {
     "a PDF": (b"%PDF-1.7\n", 415, "unsupported-media-type"),
     "a decompression bomb": (png_header(60_000, 60_000), 422, "too-many-pixels"),
     "an endless animation": (gif(2_001), 422, "too-many-frames"),
+    "a film of eleven minutes": (clip(shades(661, (32, 32)), rate=1), 422, "too-long"),
+    "half a film": (clip(shades(9))[:900], 422, "torn-file"),
+    "sound alone": (clip([], sound=True), 415, "unsupported-media-type"),
 }
 
 
