@@ -12,8 +12,8 @@ from flask import request
 
 from api import intake, schemas
 from api.collaborators import Collaborators, collaborators
-from moderation import sources
-from moderation.errors import NotReady, SourceDisabled, TooManyRequests
+from moderation import metrics, sources
+from moderation.errors import BadEvent, BadSignature, NotReady, SourceDisabled, TooManyRequests
 
 BODY_BYTES = 1 << 20  # no sender of ours writes more; what is longer is refused before it is read
 RETRY_SECONDS = 30
@@ -40,12 +40,17 @@ def take(source_id: str) -> tuple[dict[str, Any], int]:
     one submission, however often and in whichever order its events come.
     """
     at = collaborators()
-    _found(at, source_id)
+    kind = _found(at, source_id)
     _admit(at, source_id)
     request.max_content_length = BODY_BYTES
     body = request.get_data(cache=False)
-    with at.sessions.begin() as session:
-        received = sources.receive(session, sources.get(session, source_id), dict(request.headers), body)
+    try:
+        with at.sessions.begin() as session:
+            received = sources.receive(session, sources.get(session, source_id), dict(request.headers), body)
+    except (BadSignature, BadEvent):
+        metrics.told.labels(kind, "refused").inc()
+        raise
+    metrics.told.labels(kind, _outcome(received)).inc()
     intake.announce(at, [intake.Kept(row, {}, replayed=False) for row in received.submissions])
     if received.retry is not None:
         raise NotReady(received.retry, RETRY_SECONDS)
@@ -56,8 +61,14 @@ def take(source_id: str) -> tuple[dict[str, Any], int]:
     }, 202
 
 
-def _found(at: Collaborators, source_id: str) -> None:
-    """Refuses who sends to nothing, before anything of the body is read.
+def _outcome(received: sources.Received) -> str:
+    if received.submissions:
+        return "taken"
+    return "later" if received.retry else "duplicate" if received.duplicate else "ignored"
+
+
+def _found(at: Collaborators, source_id: str) -> str:
+    """Returns the kind of a source that listens; asked before anything of the body is read.
 
     Raises:
         NotFound: when there is no such source.
@@ -67,6 +78,7 @@ def _found(at: Collaborators, source_id: str) -> None:
         source = sources.get(session, source_id)
     if source.disabled_at is not None:
         raise SourceDisabled
+    return source.kind
 
 
 def _admit(at: Collaborators, source_id: str) -> None:

@@ -25,7 +25,14 @@ def source() -> None:
     """Sources: Mastodon, Discourse, buckets and services that tell of new media."""
 
 
-@source.command("create")
+def _known_options() -> str:
+    adapters = [sources.find(kind) for kind in sources.kinds()]
+    shared = [f"  any kind: {name}, {use}" for name, use in sources.SHARED_OPTIONS.items()]
+    lines = [f"  {one.kind}: {name}, {use}" for one in adapters for name, use in one.options.items()]
+    return "\n".join(["\b", "What --option takes:", *lines, *shared])
+
+
+@source.command("create", epilog=_known_options())
 @of_platform
 @click.option("--kind", required=True, type=click.Choice(sources.kinds()))
 @with_secret

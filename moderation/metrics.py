@@ -4,6 +4,9 @@ from prometheus_client import Counter, Gauge
 
 accepted = Counter("unmask_submissions_accepted_total", "Submissions committed to the ledger", ["priority", "reused"])
 rings_lost = Counter("unmask_rings_lost_total", "Orders that could not be sent because Redis was away", ["lane"])
+told = Counter(
+    "unmask_source_messages_total", "Messages of sources, by kind and what came of them", ["kind", "outcome"]
+)
 outcomes = Counter("unmask_submissions_finished_total", "Submissions that reached an outcome", ["outcome"])
 limits_unshared = Counter("unmask_limits_unshared_total", "Limits counted by one process, because Redis was away")
 decided = Counter("unmask_flags_decided_total", "Decisions of moderators", ["answer"])

@@ -9,9 +9,10 @@ from moderation.sources.catalogue import create, disable, enable, every, get, ro
 from moderation.sources.errands import forget, outstanding, settle
 from moderation.sources.examining import DryRun, examine, headers_of
 from moderation.sources.receiving import Received, known, receive, take
-from moderation.sources.registry import find, kinds
+from moderation.sources.registry import SHARED_OPTIONS, find, kinds
 
 __all__ = [
+    "SHARED_OPTIONS",
     "DryRun",
     "Received",
     "create",

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from api import hooks
-from moderation import platforms, queue, sources
+from moderation import metrics, platforms, queue, sources
 from moderation.settings import Settings
 from moderation.tables import Submission
 from tests.api.conftest import Sessions, slug
@@ -111,6 +111,18 @@ def test_unsigned_and_malformed_is_401(client: FlaskClient, source: Make, kind: 
     answer = client.post(source(kind), data=b"{}", headers=headers)
     assert answer.status_code == 401
     assert slug(answer) == "bad-signature"
+
+
+def test_what_came_of_messages_is_counted(client: FlaskClient, source: Make) -> None:
+    path, raw = source("mastodon"), senders.body("mastodon_status_created")
+
+    def counted(outcome: str) -> float:
+        return metrics.told.labels("mastodon", outcome)._value.get()
+
+    before = {outcome: counted(outcome) for outcome in ("taken", "duplicate", "refused")}
+    for headers in (senders.mastodon(raw), senders.mastodon(raw), {}):
+        client.post(path, data=raw, headers=headers)
+    assert {outcome: counted(outcome) - count for outcome, count in before.items()} == dict.fromkeys(before, 1)
 
 
 def test_an_api_key_opens_no_hook(client: FlaskClient, source: Make, Session: Sessions) -> None:

@@ -43,8 +43,8 @@ def read(terms: Terms, message: Message) -> Event:
     found = [(status, medium) for status in seen for medium in _visual(status)]
     media = tuple(
         Medium(
-            # a report is a reason to look again, so its media are its own
-            key=f"{'report ' + number if about else 'status'} {bodies.word(medium.get('id'))} {url}",
+            # a report is a reason to look again, but a hundred reports of one post are no hundred reasons
+            key=f"{'reported' if about else 'status'} {bodies.word(medium.get('id'))} {url}",
             origin={"url": url},
             external_id=f"status/{bodies.word(status.get('id'), 100)}/media/{bodies.word(medium.get('id'), 100)}",
             context=_context(name, status) | about,

@@ -65,8 +65,13 @@ def test_an_edit_is_another_event_about_the_same_media() -> None:
     assert [medium.key for medium in created.media] == [medium.key for medium in edited.media]
 
 
-def test_a_report_is_urgent_and_its_media_are_its_own() -> None:
-    event = read("mastodon", senders.body("mastodon_report_created"))
+def test_a_report_is_urgent_and_a_reason_to_look_again_once() -> None:
+    sent = senders.payload("mastodon_report_created")
+    event = read("mastodon", senders.body(sent))
+    sent["object"]["id"] = "78"
+    another = read("mastodon", senders.body(sent))
+    assert another.key != event.key
+    assert [medium.key for medium in another.media] == [medium.key for medium in event.media]
     created = read("mastodon", senders.body("mastodon_status_created"))
     assert urls(event) == urls(created)
     assert not {medium.key for medium in event.media} & {medium.key for medium in created.media}

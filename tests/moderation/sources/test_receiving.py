@@ -81,7 +81,7 @@ HEARD += [("s3", "s3_put", ""), ("s3", "minio_put", ""), ("generic", "generic_on
 WHOLE = 3 + 2 + 4 + 2 + 1  # statuses, the report's, the post's, the bucket's, our own
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(again=st.lists(st.sampled_from(HEARD), max_size=12), order=st.permutations(HEARD))
 def test_repeated_and_reordered_events_make_the_same_submissions(
     session: OrmSession, source: Make, again: list[tuple[str, str, str]], order: list[tuple[str, str, str]]
