@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.limits import Limits
 from api.pressure import Pressure
+from api.waiting import Room
 from moderation.blobs import Blobs
 from moderation.settings import Settings
 
@@ -28,6 +29,7 @@ class Collaborators:
     queue: Celery
     limits: Limits
     pressure: Pressure
+    room: Room
 
 
 def collaborators() -> Collaborators:
