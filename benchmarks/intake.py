@@ -1,11 +1,12 @@
 """Accepted uploads a second and their p99, beside a bare handler that only stores the file, and what waiting costs.
 
-    python -m benchmarks.intake [--count N] [--rounds N] [--waiting N] [--out FILE]
+    python -m benchmarks.intake [--count N] [--rounds N] [--waiting N] [--kilobytes N] [--out FILE]
 
 Scoring is stopped: there is no worker. Both sides are served by the same gunicorn configuration, take the same bytes
 from the same clients, and take turns round by round, so that a machine that slows down slows both. The bare handler
 (`benchmarks.bare`) parses the form with Flask and writes the file under a random name; it keeps no row and syncs
-nothing. The waiting clients long-poll a submission that nobody will score, and ask again when they are answered.
+nothing. The waiting clients long-poll a submission that nobody will score, and ask again when they are answered. What
+an upload costs beside its bytes weighs less the more of them there are: `--kilobytes` pads files to that size.
 """
 
 import http.client
@@ -54,6 +55,7 @@ class Result:
     """What one run showed. `ratio` is ours by bare; `waiting_cost` is what waiting clients take of our rate."""
 
     files: int
+    mean_kilobytes: float
     rounds: int
     clients: int
     cores: int
@@ -70,12 +72,15 @@ class Result:
 @click.option("--count", type=click.IntRange(min=CLIENTS), default=300, show_default=True, help="Files a round.")
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--waiting", type=click.IntRange(min=1), default=200, show_default=True, help="Long-polling clients.")
+@click.option("--kilobytes", type=click.IntRange(min=0), default=0, help="Pad each file to at least this size.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("reports/intake.json"))
-def main(count: int, rounds: int, waiting: int, out: Path) -> None:
+def main(count: int, rounds: int, waiting: int, kilobytes: int, out: Path) -> None:
     """Measure, print a table, write JSON."""
     with tempfile.TemporaryDirectory(prefix="unmask-bench-") as folder, _served(Path(folder)) as (bare, ours, key):
         total = (2 * rounds + 1) * count
-        files = iter([sample.content for sample in track(samples.distinct(total), "making files", total=total)])
+        made = [sample.content for sample in track(samples.distinct(total), "making files", total=total)]
+        # behind a JPEG's end anything may follow; what does not compress is as hard to move as a photograph
+        files = iter([content + os.urandom(max(0, 1000 * kilobytes - len(content))) for content in made])
 
         def some() -> list[bytes]:
             return [next(files) for _ in range(count)]
@@ -97,10 +102,12 @@ def main(count: int, rounds: int, waiting: int, out: Path) -> None:
             with _waiting(ours, key, waiting):
                 lap("beside", ours, "/v1/submissions", some())
     sides = {name: Side(statistics.median(rates[name]), _p99(laps[name])) for name in laps}
+    sent = max(sum(map(len, made)) / len(made) / 1000, kilobytes)
+    machine = platform.processor() or platform.machine()
+    ratio, cost = sides["ours"].rate / sides["bare"].rate, 1 - sides["beside"].rate / sides["ours"].rate
     result = Result(
-        count, rounds, CLIENTS, len(os.sched_getaffinity(0)), platform.processor() or platform.machine(),
-        sides["bare"], sides["ours"], waiting, sides["beside"],
-        sides["ours"].rate / sides["bare"].rate, 1 - sides["beside"].rate / sides["ours"].rate,
+        count, round(sent, 1), rounds, CLIENTS, len(os.sched_getaffinity(0)), machine,
+        sides["bare"], sides["ours"], waiting, sides["beside"], ratio, cost,
     )  # fmt: skip
     console.print(_table(result))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +238,8 @@ def _table(result: Result) -> Table:
         "a second",
         "p99, ms",
         "of bare",
-        title=f"{result.rounds} rounds of {result.files} files, {result.clients} clients, {result.cores} cores",
+        title=f"{result.rounds} rounds of {result.files} files of {result.mean_kilobytes} kB, "
+        f"{result.clients} clients, {result.cores} cores",
     )
     rows = {
         "a bare handler that stores the file": result.bare,
