@@ -74,6 +74,12 @@ def _brought(at: Collaborators, key: str | None) -> Kept:
         facts = media.inspect(sent.file, **at.settings.media_limits)
         judge_callback(at, form.callback_url)
         draft = _draft(form)
+        if at.blobs.is_far:
+            with at.sessions.begin() as session:
+                earlier = submissions.forestall(session, draft, key, _fingerprint(draft, facts.sha256))
+                if earlier is not None:
+                    return Kept(earlier, documents.submission(earlier), replayed=True)
+            at.blobs.put(storage.media_key(facts.sha256), sent.file)  # `submit` finds it in place
         return _keep(at, draft, facts.sha256, key, lambda s: submissions.submit(s, at.blobs, draft, facts, sent.file))
 
 

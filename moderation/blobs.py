@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from moderation.errors import BadSettings, NotFound, TooLarge, WorldDown
@@ -76,6 +76,8 @@ class Invitation(NamedTuple):
 class Blobs(Protocol):
     """Where bytes live. Every method raises `WorldDown` when the place does not answer."""
 
+    is_far: ClassVar[bool]  # storing takes so long that no connection to the ledger should be held meanwhile
+
     def put(self, key: str, file: BinaryIO) -> None:
         """Stores ``file`` from its beginning under ``key``, whole or not at all."""
 
@@ -136,6 +138,8 @@ def _checked(key: str) -> str:
 
 class Directory:
     """Blobs as files, two levels of folders deep, so that no folder grows beyond what tools can list."""
+
+    is_far: ClassVar[bool] = False
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -257,6 +261,8 @@ def _sync(directory: Path) -> None:
 
 class Bucket:
     """Blobs in S3 or anything that speaks its protocol; the usual AWS variables configure the client."""
+
+    is_far: ClassVar[bool] = True
 
     def __init__(self, bucket: str, prefix: str, upload_endpoint: str | None = None) -> None:
         import boto3  # here, so that a directory store does not pay half a second of imports

@@ -3,12 +3,18 @@
 Edges write ``with Session.begin() as session:``; nothing below an edge opens, commits or rolls back.
 """
 
-from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
+import time
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from moderation.errors import WorldDown
 
+IDLE_SECONDS = 1.0
 HEAD_QUERY = text("SELECT version_num FROM alembic_version")
 
 
@@ -19,16 +25,35 @@ def driver_url(url: str) -> str:
 
 
 def connect(url: str, *, pool: int = 5) -> Engine:
-    """Returns an engine whose connections are checked before use, so that a restarted server goes unnoticed."""
-    return create_engine(
+    """Returns an engine that looks at a connection before its use where it lay idle: a restarted server goes unnoticed.
+
+    A look is a round trip. Under load, when no connection lies idle, it would be a tenth of what a request costs.
+    """
+    engine = create_engine(
         driver_url(url),
-        pool_pre_ping=True,
         hide_parameters=True,  # an error that is logged must not carry secrets or people's words along
         pool_size=pool,
         max_overflow=pool,
         pool_timeout=10,
         connect_args={"connect_timeout": 5},
     )
+    event.listen(engine, "checkin", _laid_down)
+    event.listen(engine, "checkout", partial(_taken_up, engine))
+    return engine
+
+
+def _laid_down(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["laid_down_at"] = time.monotonic()
+
+
+def _taken_up(engine: Engine, connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    now = time.monotonic()
+    if now - record.info.get("laid_down_at", now) < IDLE_SECONDS:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError(str(error)) from error  # the pool tries another
 
 
 def sessions(engine: Engine) -> sessionmaker[Session]:

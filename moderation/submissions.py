@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
 from moderation import blobs as storage
-from moderation import deliveries, detectors, documents, policy, verdicts
+from moderation import deliveries, documents, policy, verdicts
 from moderation.blobs import Blobs
 from moderation.errors import KeyReused, NotFound, Refused
 from moderation.media import Facts
@@ -53,6 +53,17 @@ class TakenBack(NamedTuple):
 
     waiting: int
     failed: int
+
+
+def forestall(session: Session, draft: Draft, key: str | None, fingerprint: str) -> Submission | None:
+    """Returns the submission that this Idempotency-Key already made; what policy refuses is refused before bytes move.
+
+    Raises:
+        ForbiddenCallback: when the platform's policy allows no callback to where the draft wants one.
+        KeyReused: when the key came with another body.
+    """
+    _drafted(session, draft)
+    return remembered(session, draft.platform_id or "", key, fingerprint) if key is not None else None
 
 
 def submit(session: Session, blobs: Blobs, draft: Draft, facts: Facts, file: BinaryIO) -> Submission:
@@ -104,8 +115,7 @@ def _drafted(session: Session, draft: Draft) -> Submission:
 
 def settle_known(session: Session, row: Submission) -> bool:
     """Settles a submission at once if the current detector has judged its bytes before; returns whether it has."""
-    current = detectors.current(session)
-    known = current and verdicts.reusable(session, row.media_sha256 or "", current.name, current.version)
+    known = verdicts.standing(session, row.media_sha256 or "")
     if known:
         verdicts.settle_again(session, row, known)
     return known is not None

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from moderation import deliveries, documents, ids, policy
 from moderation.policy import Policy
-from moderation.tables import Flag, Media, Platform, Submission, Verdict
+from moderation.tables import Detector, Flag, Media, Platform, Submission, Verdict
 
 DECLARED = "declared_synthetic"  # the reason of a verdict on a file that says itself that a model made it
 
@@ -92,6 +92,13 @@ def reusable(session: Session, sha256: str, name: str, version: str) -> Verdict 
     """Returns what this release said of these bytes before, if it did."""
     same = (Verdict.media_sha256 == sha256, Verdict.detector_name == name, Verdict.detector_version == version)
     return session.scalar(select(Verdict).where(*same))
+
+
+def standing(session: Session, sha256: str) -> Verdict | None:
+    """Returns what the current release said of these bytes, if it did: one question, since every upload asks it."""
+    current = select(Detector.name, Detector.version).order_by(Detector.started_at.desc()).limit(1).subquery()
+    said = (Verdict.detector_name == current.c.name) & (Verdict.detector_version == current.c.version)
+    return session.scalar(select(Verdict).join(current, said).where(Verdict.media_sha256 == sha256))
 
 
 def settle(session: Session, submission: Submission, verdict: Verdict) -> None:
