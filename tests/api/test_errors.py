@@ -1,5 +1,6 @@
 """Every failure is a problem with a name that stays, and no failure tells what it should not."""
 
+import html
 from collections.abc import Iterator
 
 import pytest
@@ -22,13 +23,13 @@ def kinds(parent: type[domain.UnmaskError] = domain.UnmaskError) -> Iterator[typ
         yield from kinds(kind)
 
 
-# Their slug is given to each; `NotFetched` becomes a submission's failure, and never an answer.
-NAMED = (domain.BadMedia, domain.NotFetched, errors.InvalidRequest)
+# Their slug is given to each; `NotFetched` becomes a submission's failure, and never an answer; `Busy` is a family.
+NAMED = (domain.BadMedia, domain.NotFetched, domain.Busy, errors.InvalidRequest)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in kinds() if kind not in NAMED])
 def test_every_error_of_the_domain_is_a_problem(kind: type[domain.UnmaskError]) -> None:
-    problem = errors.of(kind("what happened"))
+    problem = errors.of(kind("what happened", 5) if issubclass(kind, domain.Busy) else kind("what happened"))
     assert 400 <= problem.status < 600
     expected = "internal-error" if kind is domain.BadSettings else kind.slug
     assert problem.slug == expected
@@ -43,7 +44,7 @@ def test_every_problem_has_a_page_at_its_type(app: APIFlask, name: str) -> None:
     problem = errors.CATALOGUE[name]
     page = app.test_client().get(problem.type)
     assert (page.status_code, page.mimetype) == (200, "text/html")
-    assert problem.title in page.text
+    assert problem.title in html.unescape(page.text)
 
 
 def test_an_unknown_address_under_v1_is_a_problem_and_elsewhere_a_page(app: APIFlask) -> None:

@@ -66,7 +66,8 @@ class Desk(NamedTuple):
             self.page.screenshot(path=Path(folder) / f"{name}.png")
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the run: while Playwright lives, this thread has an event loop, and no other test can start one.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}: apt-get install chromium")
