@@ -10,7 +10,7 @@ from typing import Any
 
 from apiflask import APIBlueprint, APIFlask
 
-from api import contents, credentials, errors, schemas
+from api import contents, credentials, errors, problems, schemas
 
 Spec = dict[str, Any]
 
@@ -155,11 +155,11 @@ def _add_problems(path: str, method: str, operation: Spec) -> None:
 
 
 def _describe(operation: Spec, slugs: Iterable[str]) -> None:
-    by_status: dict[int, list[errors.Problem]] = {}
-    for problem in (errors.CATALOGUE[slug] for slug in slugs):
+    by_status: dict[int, list[problems.Problem]] = {}
+    for problem in (problems.CATALOGUE[slug] for slug in slugs):
         by_status.setdefault(problem.status, []).append(problem)
-    for status, problems in sorted(by_status.items()):
+    for status, kinds in sorted(by_status.items()):
         operation["responses"][str(status)] = {
-            "description": " · ".join(f"`{problem.slug}` {problem.title}" for problem in problems),
+            "description": " · ".join(f"`{problem.slug}` {problem.title}" for problem in kinds),
             "content": {errors.MIMETYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }

@@ -11,7 +11,7 @@ from flask import Blueprint, current_app, render_template
 from markupsafe import Markup, escape
 from werkzeug.exceptions import NotFound
 
-from api import errors
+from api import problems
 
 Schema = dict[str, Any]
 
@@ -51,14 +51,14 @@ def contract() -> str:
     """Shows the contract."""
     spec = cast("Schema", cast("APIFlask", current_app).spec)
     return render_template(
-        "site/docs.html", spec=spec, groups=_groups(spec), shapes=_shapes(spec), problems=errors.CATALOGUE.values()
+        "site/docs.html", spec=spec, groups=_groups(spec), shapes=_shapes(spec), problems=problems.CATALOGUE.values()
     )
 
 
 @blueprint.get("/problems/<slug>")
 def problem(slug: str) -> str:
     """Explains one kind of problem."""
-    found = errors.CATALOGUE.get(slug)
+    found = problems.CATALOGUE.get(slug)
     if found is None:
         raise NotFound("There is no such kind of problem.")
     return render_template("site/problem.html", problem=found, detail=None, request_id=None)

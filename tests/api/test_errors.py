@@ -8,7 +8,7 @@ import structlog
 from apiflask import APIFlask
 from celery import Celery
 
-from api import application, errors
+from api import application, errors, problems
 from moderation import blobs as storage
 from moderation import errors as domain
 from moderation import queue, submissions
@@ -39,9 +39,9 @@ def test_a_new_slug_of_a_known_family_keeps_the_familys_status() -> None:
     assert errors.of(domain.BadMedia("haunted-file", "boo")).status == 422
 
 
-@pytest.mark.parametrize("name", errors.CATALOGUE)
+@pytest.mark.parametrize("name", problems.CATALOGUE)
 def test_every_problem_has_a_page_at_its_type(app: APIFlask, name: str) -> None:
-    problem = errors.CATALOGUE[name]
+    problem = problems.CATALOGUE[name]
     page = app.test_client().get(problem.type)
     assert (page.status_code, page.mimetype) == (200, "text/html")
     assert problem.title in html.unescape(page.text)
