@@ -29,6 +29,14 @@ class NewKey(NamedTuple):
     api_key: str
 
 
+class KnownKey(NamedTuple):
+    """Of a key that opened something: its id, whose it is, and what it may do."""
+
+    id: str
+    platform_id: str
+    scopes: list[str]
+
+
 class NewPlatform(NamedTuple):
     """A platform's row and its first key."""
 
@@ -131,25 +139,26 @@ def keys(session: Session, platform_id: str | None = None) -> list[ApiKey]:
     return list(session.scalars(query if platform_id is None else query.where(ApiKey.platform_id == platform_id)))
 
 
-def authenticate(session: Session, bearer: str) -> ApiKey:
-    """Returns the key that was sent, and notes when it was used; what it may do is the caller's to ask.
+def authenticate(session: Session, bearer: str) -> KnownKey:
+    """Returns what the key that was sent opens, and notes when it was used; every request of a platform asks this.
 
     Raises:
         BadCredentials: for a key that is unknown, expired or revoked; the message does not say which.
     """
     alive = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
     is_stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _TOUCH)
-    query = select(ApiKey, is_stale).where(ApiKey.sha256 == _digest(bearer), ApiKey.revoked_at.is_(None), alive)
+    wanted = select(ApiKey.id, ApiKey.platform_id, ApiKey.scopes, is_stale)
+    query = wanted.where(ApiKey.sha256 == _digest(bearer), ApiKey.revoked_at.is_(None), alive)
     found = session.execute(query).one_or_none()
     if found is None:
         raise BadCredentials("the API key is unknown, expired or revoked")
-    key, stale = found
+    key_id, platform_id, scopes, stale = found
     if stale:
         session.execute(
-            update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=func.now()),
+            update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=func.now()),
             execution_options={"synchronize_session": False},
         )
-    return key
+    return KnownKey(key_id, platform_id, scopes)
 
 
 def get(session: Session, id_or_name: str) -> Platform:

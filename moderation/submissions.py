@@ -99,7 +99,8 @@ def expect(session: Session, draft: Draft, origin: Json) -> Submission:
 
 def _drafted(session: Session, draft: Draft) -> Submission:
     """Returns a row, not yet added, of a draft as its platform's policy has it."""
-    rules = Policy.read(session.get_one(Platform, draft.platform_id).policy) if draft.platform_id else Policy()
+    of_platform = select(Platform.policy).where(Platform.id == draft.platform_id)
+    rules = Policy.read(session.execute(of_platform).scalar_one()) if draft.platform_id else Policy()
     if draft.callback_url is not None:
         policy.check_callback(rules, draft.callback_url)
     return Submission(

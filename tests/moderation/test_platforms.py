@@ -10,7 +10,7 @@ from tests.conftest import PASSWORD
 
 
 def test_a_key_opens_its_platform_and_is_not_kept(session, platform):
-    assert platforms.authenticate(session, platform.api_key).platform is platform.platform
+    assert platforms.authenticate(session, platform.api_key).platform_id == platform.platform.id
     kept = session.scalars(select(ApiKey)).one()
     assert platform.api_key not in (kept.sha256, kept.hint, kept.name)
     assert kept.last_used_at is not None
