@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import BinaryIO, NamedTuple
 
-from sqlalchemy import Select, and_, func, literal, select, tuple_, update
+from sqlalchemy import Select, and_, bindparam, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
@@ -26,6 +26,13 @@ from moderation.policy import Policy
 from moderation.tables import FINAL_STATES, IdempotencyKey, Json, Media, Platform, Submission
 
 OUT_OF_ATTEMPTS = "attempts-exhausted"
+
+_FACTS = ("sha256", "bytes", "format", "content_type", "width", "height", "frames", "seconds")
+_HOLD = (  # made once: to make it would cost more than to carry it out
+    insert(Media)
+    .values({name: bindparam(name) for name in _FACTS})
+    .on_conflict_do_update(index_elements=["sha256"], set_={"held_at": func.clock_timestamp()})
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +137,7 @@ def hold(session: Session, blobs: Blobs, facts: Facts, file: BinaryIO) -> None:
     """
     key = storage.media_key(facts.sha256)
     blobs.put(key, file)
-    row = insert(Media).values(
-        sha256=facts.sha256,
-        bytes=facts.bytes,
-        format=facts.format,
-        content_type=facts.content_type,
-        width=facts.width,
-        height=facts.height,
-        frames=facts.frames,
-        seconds=facts.seconds,
-    )
-    session.execute(row.on_conflict_do_update(index_elements=["sha256"], set_={"held_at": func.clock_timestamp()}))
+    session.execute(_HOLD, {name: getattr(facts, name) for name in _FACTS})
     if not blobs.exists(key):
         blobs.put(key, file)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,14 @@ from moderation.policy import Policy
 from moderation.tables import Detector, Flag, Media, Platform, Submission, Verdict
 
 DECLARED = "declared_synthetic"  # the reason of a verdict on a file that says itself that a model made it
+
+
+_current = select(Detector.name, Detector.version).order_by(Detector.started_at.desc()).limit(1).subquery()
+_STANDING = (  # made once: to make it would cost more than to ask it
+    select(Verdict)
+    .join(_current, (Verdict.detector_name == _current.c.name) & (Verdict.detector_version == _current.c.version))
+    .where(Verdict.media_sha256 == bindparam("sha256"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +104,7 @@ def reusable(session: Session, sha256: str, name: str, version: str) -> Verdict 
 
 def standing(session: Session, sha256: str) -> Verdict | None:
     """Returns what the current release said of these bytes, if it did: one question, since every upload asks it."""
-    current = select(Detector.name, Detector.version).order_by(Detector.started_at.desc()).limit(1).subquery()
-    said = (Verdict.detector_name == current.c.name) & (Verdict.detector_version == current.c.version)
-    return session.scalar(select(Verdict).join(current, said).where(Verdict.media_sha256 == sha256))
+    return session.scalar(_STANDING, {"sha256": sha256})
 
 
 def settle(session: Session, submission: Submission, verdict: Verdict) -> None:
