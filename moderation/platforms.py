@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,18 @@ from moderation.tables import SCOPES, ApiKey, Platform
 
 _PREFIX = "umk_"
 _TOUCH = timedelta(minutes=1)  # last_used_at is written at most this often, not on every request
+
+
+_KNOWN = (  # made once: to make it would cost more than to ask it
+    select(
+        ApiKey.id,
+        ApiKey.platform_id,
+        ApiKey.scopes,
+        or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _TOUCH).label("is_stale"),
+    )
+    .where(ApiKey.sha256 == bindparam("sha256"), ApiKey.revoked_at.is_(None))
+    .where(or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()))
+)
 
 
 class NewKey(NamedTuple):
@@ -145,11 +157,7 @@ def authenticate(session: Session, bearer: str) -> KnownKey:
     Raises:
         BadCredentials: for a key that is unknown, expired or revoked; the message does not say which.
     """
-    alive = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
-    is_stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _TOUCH)
-    wanted = select(ApiKey.id, ApiKey.platform_id, ApiKey.scopes, is_stale)
-    query = wanted.where(ApiKey.sha256 == _digest(bearer), ApiKey.revoked_at.is_(None), alive)
-    found = session.execute(query).one_or_none()
+    found = session.execute(_KNOWN, {"sha256": _digest(bearer)}).one_or_none()
     if found is None:
         raise BadCredentials("the API key is unknown, expired or revoked")
     key_id, platform_id, scopes, stale = found

@@ -27,8 +27,9 @@ from moderation.tables import FINAL_STATES, IdempotencyKey, Json, Media, Platfor
 
 OUT_OF_ATTEMPTS = "attempts-exhausted"
 
+_POLICY = select(Platform.policy).where(Platform.id == bindparam("id"))
 _FACTS = ("sha256", "bytes", "format", "content_type", "width", "height", "frames", "seconds")
-_HOLD = (  # made once: to make it would cost more than to carry it out
+_HOLD = (  # like the one above made once: to make it would cost more than to carry it out
     insert(Media)
     .values({name: bindparam(name) for name in _FACTS})
     .on_conflict_do_update(index_elements=["sha256"], set_={"held_at": func.clock_timestamp()})
@@ -106,8 +107,9 @@ def expect(session: Session, draft: Draft, origin: Json) -> Submission:
 
 def _drafted(session: Session, draft: Draft) -> Submission:
     """Returns a row, not yet added, of a draft as its platform's policy has it."""
-    of_platform = select(Platform.policy).where(Platform.id == draft.platform_id)
-    rules = Policy.read(session.execute(of_platform).scalar_one()) if draft.platform_id else Policy()
+    rules = Policy()
+    if draft.platform_id:
+        rules = Policy.read(session.execute(_POLICY, {"id": draft.platform_id}).scalar_one())
     if draft.callback_url is not None:
         policy.check_callback(rules, draft.callback_url)
     return Submission(
