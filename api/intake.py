@@ -79,7 +79,7 @@ def _brought(at: Collaborators, key: str | None) -> Kept:
                 earlier = submissions.forestall(session, draft, key, _fingerprint(draft, facts.sha256))
                 if earlier is not None:
                     return Kept(earlier, documents.submission(earlier), replayed=True)
-            at.blobs.put(storage.media_key(facts.sha256), sent.file)  # `submit` finds it in place
+            submissions.store_ahead(at.blobs, facts, sent.file)
         return _keep(at, draft, facts.sha256, key, lambda s: submissions.submit(s, at.blobs, draft, facts, sent.file))
 
 

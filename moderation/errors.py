@@ -37,12 +37,6 @@ class TooLarge(Refused):
     slug = "too-large"
 
 
-class UnknownFormat(Refused):
-    """The file is not in an accepted image format."""
-
-    slug = "unsupported-media-type"
-
-
 class NotFound(UnmaskError):
     """There is nothing here under that name."""
 

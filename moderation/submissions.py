@@ -74,6 +74,16 @@ def forestall(session: Session, draft: Draft, key: str | None, fingerprint: str)
     return remembered(session, draft.platform_id or "", key, fingerprint) if key is not None else None
 
 
+def store_ahead(blobs: Blobs, facts: Facts, file: BinaryIO) -> None:
+    """Stores the bytes before a transaction begins, where storing takes long; `submit` finds them in place.
+
+    Raises:
+        WorldDown: when they cannot be stored.
+    """
+    if blobs.is_far:
+        blobs.put(storage.media_key(facts.sha256), file)
+
+
 def submit(session: Session, blobs: Blobs, draft: Draft, facts: Facts, file: BinaryIO) -> Submission:
     """Stores the bytes once and adds a row; bytes that the current detector has judged are settled at once.
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from moto import moto_api
+from moto.server import ThreadedMotoServer
 from PIL import Image
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session as OrmSession
@@ -80,6 +82,26 @@ def Session(engine: Engine) -> Iterator[sessionmaker[OrmSession]]:  # noqa: N802
 @pytest.fixture
 def redis_url(engines: Engines) -> str:
     return engines.redis_url
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """Where something that speaks S3 answers."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The usual variables lead to an S3 without a bucket; returns its address."""
+    moto_api._internal.models.moto_api_backend.reset()
+    for name, value in {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
+    return s3
 
 
 @pytest.fixture

@@ -1,17 +1,13 @@
 """The web under real gunicorn on loopback: clients that drip, lie, or never hang up hold nobody else up."""
 
 import json
-import os
 import select
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,9 +16,10 @@ from api import credentials, pace, serving, waiting
 from moderation import platforms
 from tests.api.conftest import Sessions
 from tests.conftest import Engines, jpeg
+from tests.hostile import wire
 
 ROOT = Path(__file__).resolve().parents[2]
-THREADS = 2 * waiting.SEATS
+THREADS = waiting.AT_WORK + waiting.SEATS
 MANY = THREADS + 4  # more than one process has threads
 
 
@@ -31,60 +28,15 @@ def port(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """One gunicorn process, as it is deployed but for their number."""
     home = tmp_path_factory.mktemp("web")
     (home / "media").mkdir()
-    port = _free_port()
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("UNMASK_", "PROMETHEUS_"))},
+    settings = {
         "UNMASK_DATABASE_URL": engines.database_url,
         "UNMASK_REDIS_URL": engines.redis_url,
         "UNMASK_MEDIA": f"file://{home / 'media'}",
         "UNMASK_SECRET_KEY": "not a secret, but long enough for tests",
-        "UNMASK_PORT": str(port),
         "UNMASK_KEY_ATTEMPTS": "",  # strangers come in numbers here
-        "PYTHONPATH": str(ROOT),
     }
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--config",
-        str(ROOT / "deploy" / "gunicorn.conf.py"),
-        "--workers",
-        "1",
-    ]
-    with (home / "log").open("wb") as log, subprocess.Popen(command, cwd=home, env=environment, stderr=log) as process:
-        try:
-            _until_healthy(port, process, home / "log")
-            yield port
-        finally:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _until_healthy(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
-        assert process.poll() is None, log.read_text()
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/healthz").is_success:
-                return
-        except httpx.TransportError:
-            process_wait(0.1)
-    pytest.fail(log.read_text())
-
-
-def process_wait(seconds: float) -> None:
-    """Sleeps, as a socket that nobody writes to."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as idle:
-        idle.bind(("127.0.0.1", 0))
-        idle.settimeout(seconds)
-        with pytest.raises(TimeoutError):
-            idle.recv(1)
+    with wire.served(home / "log", workers=1, **settings) as port:
+        yield port
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Uploads: announced, put to a signed address with exactly the bytes announced, and submitted by their id."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +11,6 @@ import httpx
 import pytest
 from apiflask import APIFlask
 from celery import Celery
-from moto.server import ThreadedMotoServer
 from sqlalchemy import func, update
 from werkzeug.test import TestResponse
 
@@ -168,20 +167,9 @@ def test_a_file_above_the_limit_is_refused_before_it_is_sent(caller: Caller, set
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Blobs]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
+def bucket(aws: str) -> Blobs:
     boto3.client("s3").create_bucket(Bucket="unmask")
-    yield storage.connect("s3://unmask/media")
-    server.stop()
+    return storage.connect("s3://unmask/media")
 
 
 def test_a_bucket_takes_the_bytes_itself(settings: Settings, Session: Sessions, bucket: Blobs, orders: Celery) -> None:

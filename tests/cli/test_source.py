@@ -9,8 +9,6 @@ from typing import Any
 import boto3
 import pytest
 from click.testing import CliRunner, Result
-from moto import moto_api
-from moto.server import ThreadedMotoServer
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as OrmSession
 from sqlalchemy.orm import sessionmaker
@@ -123,23 +121,11 @@ def test_headers_are_read_as_people_save_them() -> None:
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
+def bucket(aws: str) -> Iterator[Any]:
     client = boto3.client("s3")
-    moto_api._internal.models.moto_api_backend.reset()  # one process has one of them, whatever the port
     client.create_bucket(Bucket="chirper-media")
     yield client
     client.close()
-    server.stop()
 
 
 def test_what_was_never_told_is_found_once(

@@ -17,10 +17,15 @@ PATIENCE = 20.0
 
 
 @contextmanager
-def served(log: Path, **settings: str) -> Iterator[int]:
-    """`unmask api` for the length of a block; gives its port."""
+def served(log: Path, workers: int = 2, **settings: str) -> Iterator[int]:
+    """`unmask api` for the length of a block, as it is deployed but for the number of processes; gives its port."""
     port = processes.free_port()
-    environment = os.environ | UNNAMED | settings | {"UNMASK_PORT": str(port), "UNMASK_HOST": "127.0.0.1"}
+    ours = {
+        "UNMASK_PORT": str(port),
+        "UNMASK_HOST": "127.0.0.1",
+        "GUNICORN_CMD_ARGS": f"--workers {workers} --graceful-timeout 1",  # tests leave connections behind that drip
+    }
+    environment = os.environ | UNNAMED | settings | ours
     with log.open("wb") as into:
         child = subprocess.Popen(command("api"), env=environment, stdout=into, stderr=into)
     try:

@@ -1,13 +1,11 @@
 import io
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from moderation import blobs as storage
 from moderation.blobs import Blobs
@@ -17,28 +15,12 @@ KEY = storage.media_key("ab" * 32)
 UPLOAD = storage.upload_key("upl_" + "0a" * 13)
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture(params=["directory", "bucket"])
-def store(request, tmp_path, monkeypatch) -> Blobs:
+def store(request, tmp_path) -> Blobs:
     """The same tests run over both stores."""
     if request.param == "directory":
         return storage.connect(f"file://{tmp_path}/media%20here")
-    endpoint = request.getfixturevalue("s3")
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
+    request.getfixturevalue("aws")
     bucket = f"unmask-{abs(hash(request.node.name))}"
     boto3.client("s3").create_bucket(Bucket=bucket)
     return storage.connect(f"s3://{bucket}/some/prefix")
@@ -132,11 +114,7 @@ def test_only_digests_become_keys(store, key):
         store.read(key)
 
 
-def test_a_bucket_that_is_not_there_is_the_world_being_down(s3, monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+def test_a_bucket_that_is_not_there_is_the_world_being_down(aws):
     with pytest.raises(WorldDown):
         storage.connect("s3://nowhere/prefix").check()
     storage.connect("s3://nowhere/prefix").prepare()
@@ -215,14 +193,7 @@ def test_what_interrupted_puts_left_in_a_directory_goes_once_it_is_old(tmp_path)
     assert (old.exists(), young.exists(), store.read(KEY)) == (False, True, b"bytes")
 
 
-def test_what_interrupted_puts_left_in_a_bucket_goes_once_it_is_old(s3, monkeypatch):
-    for name, value in {
-        "ENDPOINT_URL": s3,
-        "ACCESS_KEY_ID": "k",
-        "SECRET_ACCESS_KEY": "s",
-        "DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
+def test_what_interrupted_puts_left_in_a_bucket_goes_once_it_is_old(aws):
     store = storage.connect("s3://torn/prefix")
     store.prepare()
     begun = store.client.create_multipart_upload(Bucket="torn", Key=f"prefix/{KEY}")

@@ -22,14 +22,21 @@ def serving(answers, host="127.0.0.1", context=None):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer((host, 0), Page)
-    server.handle_error = lambda *_: None
+    with listening(Page, host, context) as port:
+        yield port, asked
+
+
+@contextlib.contextmanager
+def listening(kind, host="127.0.0.1", context=None):
+    """Serves with handlers of that ``kind``, over TLS where there is a ``context``; yields the port."""
+    server = ThreadingHTTPServer((host, 0), kind)
+    server.handle_error = lambda *_: None  # handshakes that fail are what some tests are about
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield server.server_port, asked
+        yield server.server_port
     finally:
         server.shutdown()
         server.server_close()

@@ -2,7 +2,6 @@ import io
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from moderation.errors import NotFetched
 from tests.conftest import jpeg
@@ -12,28 +11,17 @@ from worker.downloads import Interrupted
 BODY = jpeg()
 
 
-@pytest.fixture(scope="module")
-def s3():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def source(s3, monkeypatch):
+def source(aws, monkeypatch):
     """A bucket with one object in two versions; the options of a source that names it."""
-    for name, value in {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    client = boto3.client("s3", endpoint_url=s3)
+    client = boto3.client("s3")
+    monkeypatch.delenv("AWS_ENDPOINT_URL")  # the source says where
     for bucket in ("theirs", "ours"):
         client.create_bucket(Bucket=bucket)
     client.put_bucket_versioning(Bucket="theirs", VersioningConfiguration={"Status": "Enabled"})
     old = client.put_object(Bucket="theirs", Key="a b/ü.jpg", Body=BODY)
     client.put_object(Bucket="theirs", Key="a b/ü.jpg", Body=jpeg("blue"))
-    return {"bucket": "others, theirs", "endpoint_url": s3, "region": "us-east-1"}, old
+    return {"bucket": "others, theirs", "endpoint_url": aws, "region": "us-east-1"}, old
 
 
 def get(options, origin, **limits):

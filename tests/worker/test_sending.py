@@ -1,11 +1,12 @@
 import contextlib
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import SimpleNamespace
 
 import pytest
 
 from moderation.addresses import Target
+from tests.worker.pages import listening
 from worker import connections, sending
 
 
@@ -24,18 +25,8 @@ def receiver(answer, context=None):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.handle_error = lambda *_: None  # handshakes that fail are what some tests are about
-    if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_port, got
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(Receiver, context=context) as port:
+        yield port, got
 
 
 def saying(status, **headers):
