@@ -52,7 +52,9 @@ class Caller(NamedTuple):
         """Posts a picture; ``fields`` are further parts, and ``key`` the Idempotency-Key."""
         headers = self.headers | ({"Idempotency-Key": key} if key is not None else {})
         form = {"file": (io.BytesIO(jpeg() if body is None else body), name), **fields}
-        return self.client.post("/v1/submissions", data=form, headers=headers, content_type="multipart/form-data")
+        answer = self.client.post("/v1/submissions", data=form, headers=headers, content_type="multipart/form-data")
+        answer.request.environ["wsgi.input"].close()  # werkzeug keeps a large body in a file that it leaves open
+        return answer
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ import numpy as np
 import pillow_heif
 from PIL import Image, PngImagePlugin
 
+from tests.movies import clip, shades
+
 pillow_heif.register_heif_opener()
 
 SCORED = "scored"
@@ -162,6 +164,10 @@ REFUSED = {
                      (415, "unsupported-media-type")),
     "a playlist": Case(b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", (415, "unsupported-media-type")),
     "a list of files to join": Case(b"ffconcat version 1.0\nfile /etc/passwd\n", (415, "unsupported-media-type")),
+    "a film of eleven minutes": Case(clip(shades(661, (32, 32)), rate=1), (422, "too-long")),
+    "half a film": Case(clip(shades(9))[:900], (422, "torn-file")),
+    "sound alone": Case(clip([], sound=True), (415, "unsupported-media-type")),
+    "a JPEG torn in its header": Case(encoded("JPEG")[:12], (422, "torn-file")),
     "a JPEG of two bytes": Case(b"\xff\xd8", (415, "unsupported-media-type")),
     "a PNG of its signature": Case(b"\x89PNG\r\n\x1a\n", (422, "torn-file")),
     "a PNG that is 60000 pixels wide and high": Case(png(60_000, 60_000, chunk(b"IDAT", b"")),
