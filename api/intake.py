@@ -17,10 +17,10 @@ from werkzeug.exceptions import UnsupportedMediaType
 from api import bodies, credentials, multipart, schemas
 from api.collaborators import Collaborators, collaborators
 from api.errors import InvalidRequest
-from moderation import addresses, documents, media, metrics, queue, submissions, uploads
+from moderation import acceptance, addresses, documents, media, metrics, queue, uploads
 from moderation import blobs as storage
+from moderation.acceptance import Draft
 from moderation.errors import UploadMissing
-from moderation.submissions import Draft
 from moderation.tables import PRIORITIES, Json, Submission
 
 JSON_BYTES = 128 * 1024  # a context of 16 KiB with every character escaped, a URL and the rest
@@ -76,11 +76,11 @@ def _brought(at: Collaborators, key: str | None) -> Kept:
         draft = _draft(form)
         if at.blobs.is_far:
             with at.sessions.begin() as session:
-                earlier = submissions.forestall(session, draft, key, _fingerprint(draft, facts.sha256))
+                earlier = acceptance.forestall(session, draft, key, _fingerprint(draft, facts.sha256))
                 if earlier is not None:
                     return Kept(earlier, documents.submission(earlier), replayed=True)
-            submissions.store_ahead(at.blobs, facts, sent.file)
-        return _keep(at, draft, facts.sha256, key, lambda s: submissions.submit(s, at.blobs, draft, facts, sent.file))
+            acceptance.store_ahead(at.blobs, facts, sent.file)
+        return _keep(at, draft, facts.sha256, key, lambda s: acceptance.submit(s, at.blobs, draft, facts, sent.file))
 
 
 def place(sent: object, by_url: type[ByUrl], by_upload: type[ByUpload]) -> ByUrl | ByUpload:
@@ -116,7 +116,7 @@ def expected(at: Collaborators, form: schemas.ByUrl | schemas.ByUpload, key: str
             uploads.find(session, credentials.platform_id(), form.upload_id)
             if not at.blobs.exists(storage.upload_key(form.upload_id)):
                 raise UploadMissing
-        return submissions.expect(session, draft, origin)
+        return acceptance.expect(session, draft, origin)
 
     return _keep(at, draft, origin, key, expect)
 
@@ -149,11 +149,11 @@ def _keep(
     """Commits what ``add`` returns, unless an earlier request with this ``key`` has made it already."""
     platform_id, fingerprint = credentials.platform_id(), _fingerprint(draft, content)
     with at.sessions.begin() as session:
-        if key is not None and (earlier := submissions.remembered(session, platform_id, key, fingerprint)):
+        if key is not None and (earlier := acceptance.remembered(session, platform_id, key, fingerprint)):
             return Kept(earlier, documents.submission(earlier), replayed=True)
         row = add(session)
         if key is not None:
-            submissions.remember(session, platform_id, key, fingerprint, row.id)
+            acceptance.remember(session, platform_id, key, fingerprint, row.id)
         return Kept(row, documents.submission(row), replayed=False)
 
 

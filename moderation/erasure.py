@@ -4,7 +4,7 @@
 said of it goes, and it notes that blobs are still to be removed. `remove` keeps the promise; whoever asked calls it in
 a second transaction, and upkeep calls it for those that never came to it.
 
-Blobs are removed under the lock of the media row, whether or not there is one: `submissions.hold` takes the same lock
+Blobs are removed under the lock of the media row, whether or not there is one: `acceptance.hold` takes the same lock
 and looks for the blob afterwards, so bytes that are sent once more at that very moment are not lost.
 """
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from sqlalchemy import ColumnElement, Subquery, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from moderation import submissions, uploads
+from moderation import acceptance, submissions, uploads
 from moderation.blobs import Blobs
 from moderation.media import Facts
 from moderation.submissions import OUT_OF_ATTEMPTS, TakenBack
@@ -107,11 +107,11 @@ def finish(
     row = held(session, lease, submission_id)
     if row is None:
         return None
-    submissions.hold(session, blobs, facts, file)
+    acceptance.hold(session, blobs, facts, file)
     row.media_sha256, row.state, row.attempts = facts.sha256, "waiting", 0
     row.lease = row.lease_expires_at = None
     session.flush()
-    submissions.settle_known(session, row)
+    acceptance.settle_known(session, row)
     _spend(session, blobs, row)
     return row
 

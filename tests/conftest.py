@@ -16,12 +16,12 @@ from sqlalchemy.orm import sessionmaker
 
 from cli import engines as embedded
 from cli import migrate
+from moderation import acceptance, database, media, people, platforms, tables
 from moderation import blobs as storage
-from moderation import database, media, people, platforms, submissions, tables
+from moderation.acceptance import Draft
 from moderation.blobs import Blobs
 from moderation.platforms import NewPlatform
 from moderation.settings import Settings
-from moderation.submissions import Draft
 from moderation.tables import Person, Submission
 
 PASSWORD = "correct horse battery staple"
@@ -146,6 +146,6 @@ def submit(session: OrmSession, blobs: Blobs, platform: NewPlatform) -> Callable
     def _submit(body: bytes | None = None, **fields: object) -> Submission:
         file = io.BytesIO(jpeg() if body is None else body)
         draft = Draft(**{"platform_id": platform.platform.id, **fields})  # type: ignore[arg-type]
-        return submissions.submit(session, blobs, draft, media.inspect(file, max_pixels=10**8, max_frames=100), file)
+        return acceptance.submit(session, blobs, draft, media.inspect(file, max_pixels=10**8, max_frames=100), file)
 
     return _submit

@@ -7,10 +7,10 @@ from PIL import Image
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+from moderation import acceptance, media, submissions, verdicts
 from moderation import blobs as storage
-from moderation import media, submissions, verdicts
+from moderation.acceptance import Draft
 from moderation.blobs import Blobs
-from moderation.submissions import Draft
 from moderation.tables import Flag
 from moderation.verdicts import Finding
 
@@ -67,7 +67,7 @@ def flag(
     facts = media.inspect(file, max_pixels=10**8, max_frames=100)
     draft = Draft(platform_id=platform_id, external_id=external_id, context=context or {})
     with sessions.begin() as ledger:
-        row = submissions.submit(ledger, blobs, draft, facts, file)
+        row = acceptance.submit(ledger, blobs, draft, facts, file)
         record(ledger, finding((facts.width, facts.height), **told))
         found = ledger.scalar(select(Flag.id).where(Flag.submission_id == row.id))
     if drawn:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from api import erasures
 from api.collaborators import collaborators
 from api.dashboard.pages import blueprint, wants_json
-from moderation import erasure, media, metrics, queue, submissions
+from moderation import acceptance, erasure, media, metrics, queue
 from moderation.errors import BadMedia, NotFound
 from moderation.tables import FINAL_STATES, PRIORITIES, Submission
 
@@ -42,11 +42,11 @@ def send_trial() -> ResponseReturnValue:
         raise BadMedia("empty-file", "no file was chosen")
     stream = cast("BinaryIO", upload.stream)
     facts = media.inspect(stream, **settings.media_limits)
-    draft = submissions.Draft(person_id=current_user.id, priority=URGENT)
+    draft = acceptance.Draft(person_id=current_user.id, priority=URGENT)
     blobs = collaborators().blobs
-    submissions.store_ahead(blobs, facts, stream)
+    acceptance.store_ahead(blobs, facts, stream)
     with collaborators().sessions.begin() as ledger:
-        row = submissions.submit(ledger, blobs, draft, facts, stream)
+        row = acceptance.submit(ledger, blobs, draft, facts, stream)
     reused = row.state == "scored"
     metrics.accepted.labels(PRIORITIES[URGENT], str(reused).lower()).inc()
     if not reused:

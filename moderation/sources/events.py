@@ -37,7 +37,7 @@ class Message:
 class Medium:
     """One piece of media that an event tells of.
 
-    ``origin`` says where its bytes are, as `submissions.expect` takes it. ``key`` names these very bytes among all that
+    ``origin`` says where its bytes are, as `acceptance.expect` takes it. ``key`` names these very bytes among all that
     the source tells of: the same key never becomes a second submission, whichever event it comes with.
     """
 

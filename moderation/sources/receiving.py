@@ -14,11 +14,11 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from moderation import submissions
+from moderation import acceptance
+from moderation.acceptance import Draft
 from moderation.errors import SourceDisabled
 from moderation.sources import bodies, catalogue, errands, registry
 from moderation.sources.events import Event, Medium, Message, Wanted
-from moderation.submissions import Draft
 from moderation.tables import PRIORITIES, Source, SourceEvent, Submission
 
 MOST_MEDIA = 100  # of one event: no sender of ours has more, and a transaction has an end
@@ -98,7 +98,7 @@ def take(
     keys = set(kept) | ({digest("event", event_key)} if event_key else set())
     fresh = _remember(session, source, keys)
     new = [medium for key, medium in kept.items() if key in fresh]
-    rows = [submissions.expect(session, _draft(source, medium), medium.origin) for medium in new]
+    rows = [acceptance.expect(session, _draft(source, medium), medium.origin) for medium in new]
     return rows, bool(rows) or bool(event_key and digest("event", event_key) in fresh)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from api import batch
-from moderation import queue, submissions
+from moderation import acceptance, queue
 from moderation.tables import Submission
 from tests.api.conftest import Caller, Sessions, slug
 
@@ -110,14 +110,14 @@ def test_an_item_may_bring_a_key_of_its_own(caller: Caller, Session: Sessions) -
 def test_trouble_with_one_item_is_that_items_own(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, trouble: Exception, status: int, problem: str
 ) -> None:
-    expect = submissions.expect
+    expect = acceptance.expect
 
     def fail(session: Any, draft: Any, origin: Any) -> Submission:
         if draft.external_id == "bad":
             raise trouble
         return expect(session, draft, origin)
 
-    monkeypatch.setattr(submissions, "expect", fail)
+    monkeypatch.setattr(acceptance, "expect", fail)
     found = items(caller, [{"url": url(1)}, {"url": url(2), "external_id": "bad"}, {"url": url(3)}])
     assert [item["status"] for item in found] == [202, status, 202]
     assert found[1]["problem"]["type"] == f"/problems/{problem}"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moderation import submissions
-from moderation.submissions import Draft
+from moderation import acceptance
+from moderation.acceptance import Draft
 from tests.api.conftest import Caller, Sessions
 
 SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]  # the tables grow, and each example knows its own
@@ -63,7 +63,7 @@ def test_walking_pages_yields_each_row_once_while_rows_are_added(
     def add(count: int) -> list[str]:
         with Session.begin() as session:  # in one transaction: several rows may bear the same time
             draft = Draft(platform_id=caller.platform_id, external_id=str(salt))
-            return [submissions.expect(session, draft, {"url": url(0)}).id for _ in range(count)]
+            return [acceptance.expect(session, draft, {"url": url(0)}).id for _ in range(count)]
 
     expected, seen, cursor = add(before), [], None
     pauses = iter(between)

@@ -9,10 +9,10 @@ from sqlalchemy import select
 
 from cli import home
 from cli.main import unmask
+from moderation import acceptance, media, platforms
 from moderation import blobs as storage
-from moderation import media, platforms, submissions
+from moderation.acceptance import Draft
 from moderation.errors import NotFound, Refused
-from moderation.submissions import Draft
 from moderation.tables import AuditRow, Submission
 from tests.conftest import jpeg
 
@@ -45,7 +45,7 @@ def send(Session, settings, chirper):
         facts = media.inspect(file, **settings.media_limits)
         with Session.begin() as session:
             draft = Draft(platform_id=chirper, **fields)
-            return submissions.submit(session, storage.connect(settings.media), draft, facts, file).id
+            return acceptance.submit(session, storage.connect(settings.media), draft, facts, file).id
 
     return _send
 

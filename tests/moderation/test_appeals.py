@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import select
 
-from moderation import appeals, audit, decisions, endpoints, flags, people, platforms, submissions, verdicts
+from moderation import acceptance, appeals, audit, decisions, endpoints, flags, people, platforms, submissions, verdicts
 from moderation.errors import NotAppealable, NotFound, TooManyAppeals
 from moderation.tables import Decision, Delivery, Flag
 from moderation.verdicts import Finding
@@ -105,8 +105,8 @@ def test_an_answer_to_an_appeal_that_is_undone_still_needs_a_lead(session, score
 @pytest.mark.parametrize("state", ["fetching", "waiting", "scoring", "failed"])
 def test_only_what_was_scored_can_be_appealed(session, submit, appeal, platform, state):
     if state == "fetching":
-        draft = submissions.Draft(platform_id=platform.platform.id)
-        row = submissions.expect(session, draft, {"url": "https://chirper.example/1.jpg"})
+        draft = acceptance.Draft(platform_id=platform.platform.id)
+        row = acceptance.expect(session, draft, {"url": "https://chirper.example/1.jpg"})
     else:
         row = submit()
     if state in ("scoring", "failed"):

@@ -5,10 +5,10 @@ import io
 import pytest
 from sqlalchemy import func, select
 
+from moderation import acceptance, deliveries, documents, endpoints, erasure, submissions, verdicts
 from moderation import blobs as storage
-from moderation import deliveries, documents, endpoints, erasure, submissions, verdicts
+from moderation.acceptance import Draft
 from moderation.errors import NotFound, WorldDown
-from moderation.submissions import Draft
 from moderation.tables import Appeal, AuditRow, Decision, Delivery, Flag, Media, Submission, Upload, Verdict
 from moderation.verdicts import Finding
 
@@ -124,8 +124,8 @@ def test_what_was_still_to_be_fetched_is_forgotten_with_its_upload(session, blob
     session.flush()
     blobs.put(storage.upload_key(upload.id), io.BytesIO(b"abc"))
     draft = Draft(platform_id=platform.platform.id)
-    row = submissions.expect(session, draft, {"upload_id": upload.id})
-    elsewhere = submissions.expect(session, draft, {"url": "https://chirper.example/1.jpg"})
+    row = acceptance.expect(session, draft, {"upload_id": upload.id})
+    elsewhere = acceptance.expect(session, draft, {"url": "https://chirper.example/1.jpg"})
     for one in (row, elsewhere):
         erasure.ask(session, one.id)
         erasure.remove(session, blobs, one.id)

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select, text
 
+from moderation import acceptance, decisions, endpoints, erasure, flags, media, people, platforms, submissions, verdicts
 from moderation import blobs as storage
-from moderation import decisions, endpoints, erasure, flags, media, people, platforms, submissions, verdicts
-from moderation.submissions import Draft
+from moderation.acceptance import Draft
 from moderation.tables import Delivery, Flag, Submission
 from moderation.verdicts import Finding
 from tests.conftest import PASSWORD, jpeg
@@ -29,7 +29,7 @@ def pool():
 def send(session, blobs, home, colour="red"):
     file = io.BytesIO(jpeg(colour))
     facts = media.inspect(file, max_pixels=10**6, max_frames=9, max_video_pixels=10**6, max_seconds=9)
-    return submissions.submit(session, blobs, Draft(platform_id=home), facts, file)
+    return acceptance.submit(session, blobs, Draft(platform_id=home), facts, file)
 
 
 def in_one(Session, work):

@@ -4,9 +4,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
+from moderation import acceptance, detectors, erasure, fetches, media, platforms, submissions, uploads, verdicts
 from moderation import blobs as storage
-from moderation import detectors, erasure, fetches, media, platforms, submissions, uploads, verdicts
-from moderation.submissions import Draft
+from moderation.acceptance import Draft
 from moderation.tables import Delivery, Media, Submission
 from moderation.verdicts import Finding
 from tests.conftest import jpeg
@@ -21,7 +21,7 @@ def expect(session, platform):
 
     def _expect(url="https://media.example.org/a.jpg", origin=None, **fields):
         draft = Draft(**{"platform_id": platform.platform.id, **fields})
-        return submissions.expect(session, draft, origin or {"url": url}).id
+        return acceptance.expect(session, draft, origin or {"url": url}).id
 
     return _expect
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from moderation import deliveries, endpoints, platforms, retention, submissions
+from moderation import acceptance, deliveries, endpoints, platforms, retention
 from moderation.tables import Delivery, DeliveryAttempt, IdempotencyKey
 from tests.conftest import jpeg
 from tests.moderation.test_erasure import count, judge_all
@@ -48,7 +48,7 @@ def test_uploads_that_somebody_tried_are_forgotten_and_others_stay(session, subm
 
 
 def test_old_idempotency_keys_are_forgotten(session, submit, platform):
-    submissions.remember(session, platform.platform.id, "k", "body", submit().id)
+    acceptance.remember(session, platform.platform.id, "k", "body", submit().id)
     session.flush()
     assert retention.forget_keys(session, hours=1) == 0
     assert retention.forget_keys(session, hours=-1) == 1

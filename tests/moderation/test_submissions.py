@@ -5,11 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from moderation import blobs as storage
-from moderation import detectors, media, platforms, submissions, verdicts
-from moderation.errors import KeyReused, NotFound, Refused
-from moderation.submissions import Draft
-from moderation.tables import Delivery, Media, Submission, Verdict
+from moderation import acceptance, media, platforms, submissions, verdicts
+from moderation.acceptance import Draft
+from moderation.errors import NotFound, Refused
+from moderation.tables import Delivery, Submission, Verdict
 from moderation.verdicts import Finding
 from tests.conftest import jpeg
 
@@ -19,33 +18,6 @@ RELEASE = ("unmask", "1")
 
 def expire(session):
     session.execute(update(Submission).values(lease_expires_at=func.now() - timedelta(seconds=1)))
-
-
-def test_the_same_bytes_are_stored_once(session, blobs, submit):
-    first, second = submit(), submit()
-    assert first.id != second.id
-    assert first.media_sha256 == second.media_sha256
-    assert session.scalar(select(func.count()).select_from(Media)) == 1
-    assert blobs.read(storage.media_key(first.media_sha256)) == jpeg()
-
-
-def test_bytes_that_the_current_release_has_judged_are_settled_without_scoring(session, submit):
-    detectors.started(session, *RELEASE)
-    claimed = (submit(), submissions.claim(session, limit=9, lease_seconds=60))[1]
-    assert verdicts.record(session, claimed.lease, claimed.submissions[0].id, RELEASE, FINDING)
-    again = submit()
-    assert again.state == "scored"
-    assert again.verdict_id == claimed.submissions[0].verdict_id
-    detectors.started(session, "unmask", "2")
-    assert submit().state == "waiting"
-
-
-def test_bytes_that_are_still_elsewhere_wait_for_whoever_fetches(session, platform):
-    draft = Draft(platform_id=platform.platform.id, external_id="post-1", priority=0)
-    row = submissions.expect(session, draft, {"url": "https://chirper.example/1.jpg"})
-    assert (row.state, row.media_sha256, row.origin) == ("fetching", None, {"url": "https://chirper.example/1.jpg"})
-    assert submissions.claim(session, limit=9, lease_seconds=60).submissions == []
-    assert submissions.page(session, platform.platform.id, state="fetching") == ([row], None)
 
 
 def test_the_line_goes_by_priority_then_age(session, submit):
@@ -78,7 +50,7 @@ def test_two_claimants_never_hold_the_same_row(Session, blobs):
         for number in range(40):
             file = io.BytesIO(jpeg(size=(20 + number, 20)))
             facts = media.inspect(file, max_pixels=10**6, max_frames=9)
-            submissions.submit(session, blobs, Draft(platform_id=owner), facts, file)
+            acceptance.submit(session, blobs, Draft(platform_id=owner), facts, file)
     taken: list[str] = []
     start = threading.Barrier(4)
 
@@ -166,15 +138,3 @@ def test_another_platforms_submission_is_not_found(session, submit):
     with pytest.raises(NotFound):
         submissions.get(session, stranger.id, row.id)
     assert submissions.page(session, stranger.id) == ([], None)
-
-
-def test_an_idempotency_key_answers_again_only_for_the_same_body(session, submit, platform):
-    owner = platform.platform.id
-    assert submissions.remembered(session, owner, "k", "body") is None
-    row = submit()
-    submissions.remember(session, owner, "k", "body", row.id)
-    session.flush()
-    assert submissions.remembered(session, owner, "k", "body") is row
-    with pytest.raises(KeyReused):
-        submissions.remembered(session, owner, "k", "another body")
-    assert submissions.remembered(session, platforms.create(session, "Other").platform.id, "k", "body") is None

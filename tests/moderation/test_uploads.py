@@ -4,10 +4,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
+from moderation import acceptance, platforms, uploads
 from moderation import blobs as storage
-from moderation import platforms, submissions, uploads
+from moderation.acceptance import Draft
 from moderation.errors import BadUploadUrl, NotFound
-from moderation.submissions import Draft
 from moderation.tables import Upload
 
 SECRET = "not a secret, but long enough for tests"
@@ -27,7 +27,7 @@ def expire(session, **past):
 
 
 def expect(session, upload):
-    return submissions.expect(session, Draft(platform_id=upload.platform_id), {"upload_id": upload.id})
+    return acceptance.expect(session, Draft(platform_id=upload.platform_id), {"upload_id": upload.id})
 
 
 def test_an_upload_is_its_platforms_own_until_it_expires(session, upload):

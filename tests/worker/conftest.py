@@ -13,8 +13,8 @@ from cryptography.x509.oid import NameOID
 from PIL import Image
 
 from model.detector import Face, Failure, Judgement, Sheet
-from moderation import media, platforms, submissions
-from moderation.submissions import Draft
+from moderation import acceptance, media, platforms
+from moderation.acceptance import Draft
 from tests.conftest import jpeg
 from worker import connections
 from worker.looking import Look
@@ -80,7 +80,7 @@ def send(Session, blobs, home):
         facts = media.inspect(file, max_pixels=10**8, max_frames=100)
         fields = fields if "person_id" in fields else {"platform_id": home, **fields}
         with Session.begin() as session:
-            return submissions.submit(session, blobs, Draft(**fields), facts, file).id
+            return acceptance.submit(session, blobs, Draft(**fields), facts, file).id
 
     return _send
 

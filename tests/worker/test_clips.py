@@ -9,9 +9,9 @@ from skimage.data import astronaut
 
 from model.detector import Detector
 from model.videos import Budget
+from moderation import acceptance, media, timelines
 from moderation import blobs as storage
-from moderation import media, submissions, timelines
-from moderation.submissions import Draft
+from moderation.acceptance import Draft
 from moderation.tables import Platform, Submission
 from tests.movies import clip, fast_start
 from worker import looking, scoring
@@ -38,7 +38,7 @@ def hand_in(Session, blobs, home):
     def _hand_in(body):
         facts = media.inspect(io.BytesIO(body), max_pixels=10**8, max_frames=2000)
         with Session.begin() as session:
-            return submissions.submit(session, blobs, Draft(platform_id=home), facts, io.BytesIO(body)).id
+            return acceptance.submit(session, blobs, Draft(platform_id=home), facts, io.BytesIO(body)).id
 
     return _hand_in
 

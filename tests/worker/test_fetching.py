@@ -13,10 +13,10 @@ import pytest
 import redis
 from sqlalchemy import func, select, update
 
+from moderation import acceptance, detectors, erasure, fetches, media, queue, uploads
 from moderation import blobs as storage
-from moderation import detectors, erasure, fetches, media, queue, submissions, uploads
+from moderation.acceptance import Draft
 from moderation.errors import WorldDown
-from moderation.submissions import Draft
 from moderation.tables import Delivery, Media, Submission
 from tests.conftest import jpeg
 from tests.worker.pages import raw, saying, serving
@@ -47,7 +47,7 @@ def expect(Session, home):
 
     def _expect(url, origin=None, **fields):
         with Session.begin() as session:
-            return submissions.expect(session, Draft(platform_id=home, **fields), origin or {"url": url}).id
+            return acceptance.expect(session, Draft(platform_id=home, **fields), origin or {"url": url}).id
 
     return _expect
 

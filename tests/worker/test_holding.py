@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import func, select, text, update
 
+from moderation import acceptance, detectors, erasure, media, platforms, submissions, tables, verdicts
 from moderation import blobs as storage
-from moderation import detectors, erasure, media, platforms, submissions, tables, verdicts
-from moderation.submissions import Draft
+from moderation.acceptance import Draft
 from moderation.tables import Media, Platform, Round, Submission
 from moderation.verdicts import Finding
 from tests.conftest import jpeg
@@ -89,7 +89,7 @@ class Holding(RuleBasedStateMachine):
             file = io.BytesIO(body)
             facts = media.inspect(file, max_pixels=10**6, max_frames=9, max_video_pixels=10**6, max_seconds=9)
             with self.Session.begin() as session:
-                submissions.submit(session, self.blobs, Draft(platform_id=self.owners[owner]), facts, file)
+                acceptance.submit(session, self.blobs, Draft(platform_id=self.owners[owner]), facts, file)
 
         self._until_crash(lives, work)
 

@@ -7,10 +7,10 @@ from PIL import Image, PngImagePlugin
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
+from moderation import acceptance, detectors, endpoints, erasure, media, people, platforms, submissions
 from moderation import blobs as storage
-from moderation import detectors, endpoints, erasure, media, people, platforms, submissions
+from moderation.acceptance import Draft
 from moderation.errors import WorldDown
-from moderation.submissions import Draft
 from moderation.tables import Delivery, Flag, Platform, Submission, Verdict
 from tests.conftest import PASSWORD, jpeg
 from worker import scoring
@@ -360,7 +360,7 @@ def test_what_a_file_says_of_itself_is_recorded_and_shown_to_people(Session, ben
     with Session.begin() as session:
         home = platforms.create(session, "Warbler").platform.id
         facts = media.inspect(file, max_pixels=10**6, max_frames=1)
-        declared = submissions.submit(session, blobs, Draft(platform_id=home), facts, file).id
+        declared = acceptance.submit(session, blobs, Draft(platform_id=home), facts, file).id
     assert run(bench).outcomes == {"scored": 1}
     with Session() as session:
         found = session.get_one(Submission, declared)

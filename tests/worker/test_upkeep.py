@@ -4,7 +4,7 @@ import pytest
 import redis
 from sqlalchemy import func, select, update
 
-from moderation import deliveries, endpoints, fetches, people, queue, submissions
+from moderation import acceptance, deliveries, endpoints, fetches, people, queue, submissions
 from moderation.errors import WorldDown
 from moderation.tables import Delivery, Submission
 from tests.conftest import PASSWORD
@@ -52,7 +52,7 @@ def test_it_rings_for_what_waits_on_its_lane_and_for_webhooks_that_are_due(Sessi
 
 def test_it_rings_for_what_is_to_be_fetched_and_takes_back_what_was_lost(Session, home, app, run):
     with Session.begin() as session:
-        submissions.expect(session, submissions.Draft(platform_id=home), {"url": "https://media.example.org/a.jpg"})
+        acceptance.expect(session, acceptance.Draft(platform_id=home), {"url": "https://media.example.org/a.jpg"})
     assert run()["fetching"] == 1
     assert queue.length(app, queue.FETCHING) == 1
     with Session.begin() as session:

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from moderation import media, submissions
+from moderation import acceptance, media
+from moderation.acceptance import Draft
 from moderation.blobs import Blobs
-from moderation.submissions import Draft
 from moderation.tables import Media
 from tests import flagged
 from tests.api.conftest import Sessions
@@ -45,7 +45,7 @@ def test_a_picture_that_is_not_before_people_is_nobodys(
     body = flagged.picture("white")
     facts = media.inspect(io.BytesIO(body), max_pixels=10**6, max_frames=1)
     with Session.begin() as session:
-        submissions.submit(session, blobs, Draft(platform_id=platform_id), facts, io.BytesIO(body))
+        acceptance.submit(session, blobs, Draft(platform_id=platform_id), facts, io.BytesIO(body))
         flagged.record(session, flagged.finding((320, 240), 0.02, "clear"))
     flagged.draw(blobs, facts.sha256, body)
     assert mo.get(f"/media/{facts.sha256}/preview").status_code == 404
