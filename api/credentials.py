@@ -12,6 +12,7 @@ from flask import Flask, Response, current_app, g, request
 from api.collaborators import Collaborators, collaborators
 from moderation import platforms
 from moderation.errors import BadCredentials, ScopeMissing, TooManyRequests
+from moderation.policy import Policy
 from moderation.tables import SCOPES
 
 BODY_BYTES = 256 * 1024  # of JSON, where a view has no cap of its own
@@ -71,7 +72,7 @@ def _recognise(at: Collaborators, bearer: str) -> list[str]:
     except BadCredentials:
         at.limits.failed(address, bearer)
         raise
-    g.platform_id, g.key_id = key.platform_id, key.id
+    g.platform_id, g.key_id, g.policy = key.platform_id, key.id, key.policy
     at.limits.succeeded(bearer)
     return key.scopes
 
@@ -105,3 +106,8 @@ def platform_id() -> str:
 def key_id() -> str:
     """Returns the id of the key that the present request came with."""
     return str(g.key_id)
+
+
+def policy() -> Policy:
+    """Returns the policy of the platform that makes the present request, as it was when the request came in."""
+    return Policy.read(g.policy)

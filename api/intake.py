@@ -140,6 +140,7 @@ def _draft(form: schemas.SubmissionForm) -> Draft:
         priority=priority,
         context=form.context,
         callback_url=form.callback_url,
+        rules=credentials.policy(),
     )
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from apiflask import APIBlueprint
+from flask import request
 
 from api import bodies, credentials, erasures, schemas
 from api.collaborators import collaborators
@@ -33,7 +34,7 @@ def show(submission_id: str, query_data: schemas.Wait) -> dict[str, Any]:
         with at.sessions.begin() as session:
             return documents.submission(submissions.get(session, platform_id, submission_id))
 
-    return at.room.hold(submission_id, read, query_data.wait)
+    return at.room.hold(submission_id, read, query_data.wait, request.environ.get("gunicorn.socket"))
 
 
 @blueprint.get("")

@@ -223,8 +223,10 @@ def _ask(clients: Sequence[socket.socket], request: bytes, is_over: threading.Ev
             for key, _ in answered.select(0.2):
                 client = key.fileobj
                 assert isinstance(client, socket.socket)
-                said = client.recv(65_536)
-                assert said.startswith(b"HTTP/1.1 200"), said
+                answer = http.client.HTTPResponse(client)  # head and body may come apart
+                answer.begin()
+                said = answer.read()
+                assert answer.status == 200, (answer.status, said)
                 client.sendall(request)
 
 

@@ -4,27 +4,39 @@ Accepted means a committed row. Nothing here looks a second time at what a reque
 Idempotency-Key changes nothing.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Table, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, make_transient_to_detached
 
 from moderation import blobs as storage
-from moderation import policy, verdicts
+from moderation import ids, policy, verdicts
 from moderation.blobs import Blobs
 from moderation.errors import KeyReused
 from moderation.media import Facts
 from moderation.policy import Policy
-from moderation.tables import IdempotencyKey, Json, Media, Platform, Submission
+from moderation.tables import IdempotencyKey, Json, Media, Platform, Submission, Verdict
 
-_POLICY = select(Platform.policy).where(Platform.id == bindparam("id"))
 _FACTS = ("sha256", "bytes", "format", "content_type", "width", "height", "frames", "seconds")
-_HOLD = (  # like the one above made once: to make it would cost more than to carry it out
+_SAID = ("platform_id", "person_id", "source_id", "external_id", "priority", "context", "callback_url")
+
+# Statements of the hot path are made once: to make one would cost more than to carry it out.
+_POLICY = select(Platform.policy).where(Platform.id == bindparam("id"))
+_HOLD = (
     insert(Media)
     .values({name: bindparam(name) for name in _FACTS})
     .on_conflict_do_update(index_elements=["sha256"], set_={"held_at": func.clock_timestamp()})
+)
+_ADMIT = (  # columns of the table itself: those of a subquery come to be when first used, which threads do at once
+    insert(table := cast("Table", Submission.__table__))
+    .values({name: bindparam(f"said_{name}", type_=table.c[name].type) for name in _SAID})
+    .values(id=bindparam("row_id"), media_sha256=bindparam("sha256"), state="waiting", attempts=0)
+    .add_cte(_HOLD.cte("held"))
+    .returning(table, verdicts.STANDING.with_only_columns(Verdict.id).scalar_subquery().label("known"))
 )
 
 
@@ -39,6 +51,7 @@ class Draft:
     context: Json = field(default_factory=dict)
     callback_url: str | None = None
     source_id: str | None = None  # the source whose event told of the media
+    rules: Policy | None = None  # the platform's policy, where it has just been read; None: it is read here
 
 
 def forestall(session: Session, draft: Draft, key: str | None, fingerprint: str) -> Submission | None:
@@ -48,7 +61,7 @@ def forestall(session: Session, draft: Draft, key: str | None, fingerprint: str)
         ForbiddenCallback: when the platform's policy allows no callback to where the draft wants one.
         KeyReused: when the key came with another body.
     """
-    _drafted(session, draft)
+    _judged(session, draft)
     return remembered(session, draft.platform_id or "", key, fingerprint) if key is not None else None
 
 
@@ -69,12 +82,15 @@ def submit(session: Session, blobs: Blobs, draft: Draft, facts: Facts, file: Bin
         ForbiddenCallback: when the platform's policy allows no callback to where the draft wants one.
         WorldDown: when the bytes cannot be stored; then there is no row either.
     """
-    row = _drafted(session, draft)
-    hold(session, blobs, facts, file)
-    row.media_sha256 = facts.sha256
+    said = {f"said_{name}": value for name, value in _judged(session, draft).items()}
+    with _held(blobs, facts, file) as held:
+        columns = session.execute(_ADMIT, {"row_id": ids.new("sub"), **said, **held}).one()._asdict()
+    is_known = columns.pop("known") is not None
+    row = Submission(**columns)
+    make_transient_to_detached(row)  # it is in the ledger, and every column is here
     session.add(row)
-    session.flush()
-    settle_known(session, row)
+    if is_known:
+        settle_known(session, row)
     return row
 
 
@@ -86,29 +102,22 @@ def expect(session: Session, draft: Draft, origin: Json) -> Submission:
     Raises:
         ForbiddenCallback: when the platform's policy allows no callback to where the draft wants one.
     """
-    row = _drafted(session, draft)
-    row.state, row.origin = "fetching", origin
+    row = Submission(**_judged(session, draft), state="fetching", origin=origin)
     session.add(row)
     session.flush()
     return row
 
 
-def _drafted(session: Session, draft: Draft) -> Submission:
-    """Returns a row, not yet added, of a draft as its platform's policy has it."""
-    rules = Policy()
-    if draft.platform_id:
-        rules = Policy.read(session.execute(_POLICY, {"id": draft.platform_id}).scalar_one())
+def _judged(session: Session, draft: Draft) -> dict[str, Any]:
+    """Returns the columns that a draft fills, as its platform's policy has them."""
+    rules = draft.rules
+    if rules is None:
+        rules = Policy()
+        if draft.platform_id:
+            rules = Policy.read(session.execute(_POLICY, {"id": draft.platform_id}).scalar_one())
     if draft.callback_url is not None:
         policy.check_callback(rules, draft.callback_url)
-    return Submission(
-        platform_id=draft.platform_id,
-        person_id=draft.person_id,
-        source_id=draft.source_id,
-        external_id=draft.external_id,
-        priority=policy.priority(rules, draft.priority),
-        context=draft.context,
-        callback_url=draft.callback_url,
-    )
+    return {name: getattr(draft, name) for name in _SAID} | {"priority": policy.priority(rules, draft.priority)}
 
 
 def settle_known(session: Session, row: Submission) -> bool:
@@ -120,14 +129,21 @@ def settle_known(session: Session, row: Submission) -> bool:
 
 
 def hold(session: Session, blobs: Blobs, facts: Facts, file: BinaryIO) -> None:
-    """Makes sure that media row and blob exist, and locks the row until commit.
+    """Makes sure that media row and blob exist, and locks the row until commit."""
+    with _held(blobs, facts, file) as held:
+        session.execute(_HOLD, held)
 
-    The upload happens before the lock; the look afterwards closes the gap in which an erasure may have removed what
-    `put` found in place (`retention` removes the blob while it holds the same lock).
+
+@contextmanager
+def _held(blobs: Blobs, facts: Facts, file: BinaryIO) -> Iterator[dict[str, Any]]:
+    """Around the statement that takes the lock of the media row: gives it the row's columns, and keeps the blob there.
+
+    The bytes are stored before the lock; the look afterwards closes the gap in which an erasure may have removed what
+    `put` found in place (`erasure` removes the blob while it holds the same lock).
     """
     key = storage.media_key(facts.sha256)
     blobs.put(key, file)
-    session.execute(_HOLD, {name: getattr(facts, name) for name in _FACTS})
+    yield {name: getattr(facts, name) for name in _FACTS}
     if not blobs.exists(key):
         blobs.put(key, file)
 

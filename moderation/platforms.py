@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from moderation import audit, signatures
 from moderation.errors import BadCredentials, NameTaken, NotFound, Refused
 from moderation.policy import Policy, merged
-from moderation.tables import SCOPES, ApiKey, Platform
+from moderation.tables import SCOPES, ApiKey, Json, Platform
 
 _PREFIX = "umk_"
 _TOUCH = timedelta(minutes=1)  # last_used_at is written at most this often, not on every request
@@ -27,8 +27,10 @@ _KNOWN = (  # made once: to make it would cost more than to ask it
         ApiKey.id,
         ApiKey.platform_id,
         ApiKey.scopes,
+        Platform.policy,
         or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _TOUCH).label("is_stale"),
     )
+    .join(Platform, Platform.id == ApiKey.platform_id)
     .where(ApiKey.sha256 == bindparam("sha256"), ApiKey.revoked_at.is_(None))
     .where(or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()))
 )
@@ -42,11 +44,12 @@ class NewKey(NamedTuple):
 
 
 class KnownKey(NamedTuple):
-    """Of a key that opened something: its id, whose it is, and what it may do."""
+    """Of a key that opened something: its id, whose it is, what it may do, and its platform's policy as stored."""
 
     id: str
     platform_id: str
     scopes: list[str]
+    policy: Json
 
 
 class NewPlatform(NamedTuple):
@@ -160,13 +163,13 @@ def authenticate(session: Session, bearer: str) -> KnownKey:
     found = session.execute(_KNOWN, {"sha256": _digest(bearer)}).one_or_none()
     if found is None:
         raise BadCredentials("the API key is unknown, expired or revoked")
-    key_id, platform_id, scopes, stale = found
+    key_id, platform_id, scopes, stored, stale = found
     if stale:
         session.execute(
             update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=func.now()),
             execution_options={"synchronize_session": False},
         )
-    return KnownKey(key_id, platform_id, scopes)
+    return KnownKey(key_id, platform_id, scopes, stored)
 
 
 def get(session: Session, id_or_name: str) -> Platform:

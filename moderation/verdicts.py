@@ -19,7 +19,7 @@ DECLARED = "declared_synthetic"  # the reason of a verdict on a file that says i
 
 
 _current = select(Detector.name, Detector.version).order_by(Detector.started_at.desc()).limit(1).subquery()
-_STANDING = (  # made once: to make it would cost more than to ask it
+STANDING = (  # made once: to make it would cost more than to ask it
     select(Verdict)
     .join(_current, (Verdict.detector_name == _current.c.name) & (Verdict.detector_version == _current.c.version))
     .where(Verdict.media_sha256 == bindparam("sha256"))
@@ -104,7 +104,7 @@ def reusable(session: Session, sha256: str, name: str, version: str) -> Verdict 
 
 def standing(session: Session, sha256: str) -> Verdict | None:
     """Returns what the current release said of these bytes, if it did: one question, since every upload asks it."""
-    return session.scalar(_STANDING, {"sha256": sha256})
+    return session.scalar(STANDING, {"sha256": sha256})
 
 
 def settle(session: Session, submission: Submission, verdict: Verdict) -> None:

@@ -1,5 +1,6 @@
 """Long polls: they end with the outcome, leave threads for others, and hold no connection."""
 
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -88,6 +89,21 @@ def test_a_seat_is_given_back_when_reading_fails(Session: Sessions) -> None:
     answers = iter([{"state": "waiting"}])
     with pytest.raises(StopIteration):
         room.hold("sub_0", lambda: next(answers), 0.1)
+    assert len(waits_for(room, "waiting", 0.1)) == 2
+
+
+def test_who_hangs_up_leaves_the_seat_to_others(Session: Sessions) -> None:
+    room = Room(Session, seats=1)
+    ours, theirs = socket.socketpair()
+    waiting = threading.Thread(target=room.hold, args=("sub_0", lambda: {"state": "waiting"}, 60, ours))
+    with ours, theirs:
+        waiting.start()
+        theirs.send(b"GET /")  # the next request is no reason to leave
+        waiting.join(0.6)
+        assert waiting.is_alive()
+        theirs.close()
+        waiting.join(30)
+        assert not waiting.is_alive()
     assert len(waits_for(room, "waiting", 0.1)) == 2
 
 

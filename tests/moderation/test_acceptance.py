@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from sqlalchemy import func, select
 
@@ -50,3 +53,11 @@ def test_an_idempotency_key_answers_again_only_for_the_same_body(session, submit
     with pytest.raises(KeyReused):
         acceptance.remembered(session, owner, "k", "another body")
     assert acceptance.remembered(session, platforms.create(session, "Other").platform.id, "k", "body") is None
+
+
+def test_threads_that_are_the_first_to_submit_do_not_stumble_over_each_other(Session, engines, blobs):
+    with Session.begin() as session:
+        key = platforms.create(session, "Chirper").api_key
+    command = [sys.executable, "-m", "tests.moderation.first_use", engines.database_url, key, blobs.root.as_uri()]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
