@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from api.errors import InvalidRequest
 
@@ -22,9 +22,12 @@ def read(most: int) -> Any:
     """
     if not request.is_json:
         raise UnsupportedMediaType("Send application/json.")
-    request.max_content_length = most
+    request.max_content_length = most + 1  # werkzeug reads a body without a length this far, and no further
+    body = request.get_data(cache=False)
+    if len(body) > most:
+        raise RequestEntityTooLarge
     try:
-        return json.loads(request.get_data(cache=False))
+        return json.loads(body)
     except (ValueError, RecursionError):
         raise BadRequest("The body is not JSON.") from None
 

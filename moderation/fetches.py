@@ -98,8 +98,8 @@ def finish(
 ) -> Submission | None:
     """Stores the bytes and moves the submission to the line, or settles it if they were judged before.
 
-    Returns None, and stores nothing, when the lease is no longer ours. The row stays locked while the bytes are stored:
-    an erasure waits for it, and an expired lease is not taken back meanwhile.
+    Returns None, and stores nothing, when the lease is no longer ours. The row stays locked meanwhile: an erasure waits
+    for it, and an expired lease is not taken back. Where storing takes long, `acceptance.store_ahead` has done it.
 
     Raises:
         WorldDown: when the bytes cannot be stored; then nothing has changed.

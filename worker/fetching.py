@@ -19,8 +19,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session, sessionmaker
 
+from moderation import acceptance, fetches, ids, logs, metrics
 from moderation import blobs as storage
-from moderation import fetches, ids, logs, metrics
 from moderation.addresses import Resolver
 from moderation.blobs import Blobs
 from moderation.errors import BadMedia, NotFetched, NotFound, TooLarge, WorldDown
@@ -209,6 +209,7 @@ def _store(dock: Dock, lease: str, row: Submission, file: BinaryIO) -> Outcome:
         if not fetches.count(session, lease, row.id):
             return Outcome("lost")
     facts = dock.inspect(file)
+    acceptance.store_ahead(dock.blobs, facts, file)  # whom the lease is lost to leaves an orphan, which upkeep removes
     with dock.ledger.begin() as session:
         stored = fetches.finish(session, dock.blobs, lease, row.id, facts, file)
     if stored is None:

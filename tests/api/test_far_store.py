@@ -1,7 +1,6 @@
 """Where storing takes long, no connection is held meanwhile, and what is going to be refused is not stored first."""
 
 from pathlib import Path
-from typing import BinaryIO, ClassVar
 
 import pytest
 from celery import Celery
@@ -9,27 +8,11 @@ from sqlalchemy import Engine
 
 from api import application
 from moderation import platforms
-from moderation.blobs import Directory
 from moderation.settings import Settings
 from moderation.tables import Platform
 from tests.api.conftest import Caller, Sessions, slug
 from tests.conftest import jpeg
-
-
-class Far(Directory):
-    """A directory that is told to be far away; notes what was held while it stored."""
-
-    is_far: ClassVar[bool] = True
-
-    def __init__(self, root: Path, engine: Engine) -> None:
-        super().__init__(root)
-        self.engine = engine
-        self.held: list[int] = []
-
-    def put(self, key: str, file: BinaryIO) -> None:
-        if not self.exists(key):
-            self.held.append(self.engine.pool.checkedout())  # type: ignore[attr-defined]
-        super().put(key, file)
+from tests.far import Far
 
 
 @pytest.fixture

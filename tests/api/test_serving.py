@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import credentials, pace, serving, waiting
+from api import credentials, intake, pace, serving, waiting
 from moderation import platforms
 from tests.api.conftest import Sessions
 from tests.conftest import Engines, jpeg
@@ -197,6 +197,15 @@ def test_bodies_that_are_too_long_or_lie_are_refused(
         found = wanted if wanted[0] == 413 and len(body) > 1000 else (-1, "")  # answered before all of it was taken
     assert found == wanted
     assert healthy(port)
+
+
+def test_json_in_chunks_is_read_up_to_its_cap(port: int, key: str) -> None:
+    def sent(size: int) -> bytes:
+        body = b"{}".ljust(size)
+        return head(key, *CHUNKED, path="/v1/submissions") + b"%x\r\n%s\r\n0\r\n\r\n" % (size, body)
+
+    assert ask(port, sent(intake.JSON_BYTES)) == (422, "invalid-request")
+    assert ask(port, sent(intake.JSON_BYTES + 1)) == (413, "too-large")
 
 
 @given(

@@ -19,6 +19,7 @@ from moderation.acceptance import Draft
 from moderation.errors import WorldDown
 from moderation.tables import Delivery, Media, Submission
 from tests.conftest import jpeg
+from tests.far import Far
 from tests.worker.pages import raw, saying, serving
 from worker import application, fetching, scoring
 from worker.fetching import Dock
@@ -77,6 +78,16 @@ def test_what_is_fetched_is_scored_like_what_was_sent(Session, dock, bench, expe
     assert dock.blobs.read(storage.media_key(get(Session, row).media_sha256)) == BODY
     scoring.run(bench, budget_seconds=30)
     assert get(Session, row).state == "scored"
+
+
+def test_no_connection_is_held_while_what_was_fetched_is_stored(Session, engine, dock, expect, tmp_path):
+    far = Far(tmp_path / "far", engine)
+    far.prepare()
+    with serving({"/a.jpg": saying(200, BODY)}) as (port, _):
+        row = expect(f"http://127.0.0.1:{port}/a.jpg")
+        assert run(replace(dock, blobs=far)) == {"fetched": 1}
+    assert far.held == [0]
+    assert far.read(storage.media_key(get(Session, row).media_sha256)) == BODY
 
 
 def test_bytes_that_were_judged_before_are_settled_without_scoring(Session, dock, bench, send, expect):

@@ -2,14 +2,16 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from apiflask import APIFlask
 from celery import Celery
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 
 from api import application
+from api.collaborators import EXTENSION
 from moderation import queue, submissions
 from moderation.blobs import Blobs
 from moderation.settings import Settings
@@ -17,6 +19,7 @@ from moderation.tables import Media, Submission, Verdict
 from tests import flagged
 from tests.api.conftest import Sessions
 from tests.api.dashboard.conftest import Browser
+from tests.far import Far
 
 ASKS_AS_SCRIPT = {"Accept": "application/json"}
 
@@ -56,6 +59,16 @@ def test_an_image_gets_its_answer_once_and_is_erased(
     assert "refresh" not in page.text
     assert left(Session, settings) == (0, 0, 0, 0)
     assert mo.get(address).status_code == 404
+
+
+def test_no_connection_is_held_while_a_far_store_takes_an_image(
+    mo: Browser, app: APIFlask, engine: Engine, tmp_path: Path
+) -> None:
+    far = Far(tmp_path / "far", engine)
+    far.prepare()
+    app.extensions[EXTENSION] = replace(app.extensions[EXTENSION], blobs=far)
+    assert mo.drop(flagged.picture()).status_code == 303
+    assert far.held == [0]
 
 
 def test_a_script_gets_the_address_and_then_a_piece_of_the_page(
