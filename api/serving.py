@@ -78,7 +78,20 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         except (BlockingIOError, ConnectionAbortedError):  # another worker had it, or it has gone
             return
         self.nr_conns += 1
+        if self.nr_conns >= self.worker_connections:  # gunicorn would stop to accept until somebody leaves
+            self._shed()
         self.enqueue_req(Connection(self, sock, address, listener.getsockname()))
+
+    def _shed(self) -> None:
+        """Closes the connection that has been silent for longest: a flood of those must not keep others out."""
+        for silent in (self.pending_conns, self.keepalived_conns):
+            if silent:
+                conn = silent.popleft()
+                with suppress(KeyError, ValueError):
+                    self.poller.unregister(conn.sock)
+                self.nr_conns -= 1
+                conn.close()
+                return
 
     def enqueue_req(self, conn: Connection) -> None:
         """Gives a connection to a thread when its next request is there; until then it stays in the loop."""

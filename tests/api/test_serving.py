@@ -21,6 +21,7 @@ from tests.hostile import wire
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = waiting.AT_WORK + waiting.SEATS
 MANY = THREADS + 4  # more than one process has threads
+FLOOD = 1050  # more than gunicorn's worker_connections
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,17 @@ def test_heads_that_drip_hold_no_thread(
     clients = open_many(beginning)
     with dripping(clients if beginning else []):
         assert healthy(port)
+
+
+def test_a_flood_of_silent_connections_closes_its_own_oldest(port: int) -> None:
+    with ExitStack() as stack:
+        flood = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 60)) for _ in range(FLOOD)]
+        assert healthy(port)
+        assert flood[0].recv(1) == b""
+        later = flood[FLOOD // 2]
+        later.setblocking(False)
+        with pytest.raises(BlockingIOError):  # still open
+            later.recv(1)
 
 
 @pytest.mark.parametrize("bearer", ["umk_wrong", None], ids=["wrong key", "good key"])
