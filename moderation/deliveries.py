@@ -4,16 +4,14 @@ A waiting delivery is due when `next_attempt_at` has passed. A claim sets `lease
 lease's end: a worker that dies gives its deliveries back by doing nothing. Nothing here opens a connection.
 """
 
-import json
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from moderation import ids, signatures
+from moderation import ids, messages, signatures
 from moderation.errors import EndpointDisabled, NotFound, StillWaiting
 from moderation.tables import Delivery, DeliveryAttempt, Endpoint, Json
 
@@ -23,7 +21,6 @@ JITTER = 0.1  # a share of the delay, either way: deliveries that failed togethe
 FAILING_DAYS = 5
 OVERLOADED = (429, 502, 503, 504)
 SLOW_DOWN = 60.0  # an overloaded endpoint that names no Retry-After is left alone for this long
-LONGEST_BODY = 20_000
 PER_TARGET = 4
 
 _now = func.clock_timestamp
@@ -49,7 +46,7 @@ def enqueue(
     targets: list[Json] = [{"endpoint_id": endpoint_id} for endpoint_id in session.scalars(wanting)]
     if callback_url:
         targets.append({"callback_url": callback_url})
-    body = compose(event, data)
+    body = messages.compose(event, data)
     written = [
         Delivery(
             platform_id=platform_id,
@@ -79,44 +76,11 @@ def ping(session: Session, endpoint: Endpoint) -> Delivery:
         platform_id=endpoint.platform_id,
         endpoint_id=endpoint.id,
         event="endpoint.test",
-        body=compose("endpoint.test", {"endpoint_id": endpoint.id}),
+        body=messages.compose("endpoint.test", {"endpoint_id": endpoint.id}),
     )
     session.add(delivery)
     session.flush()
     return delivery
-
-
-def compose(event: str, data: Json) -> str:
-    """Returns the JSON text of a message, below 20 kB.
-
-    Data that is too long loses, wherever they are nested, its `frames`, then `faces`, then `generator_metadata`, then
-    `context`, then the ends of its texts, and says ``"truncated": true``: the receiver can read the whole over the API.
-    """
-    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    text = _message(event, at, data)
-    for name in ("frames", "faces", "generator_metadata", "context", None):
-        if len(text) < LONGEST_BODY:
-            break
-        data = {**_shortened(data, name), "truncated": True}
-        text = _message(event, at, data)
-    return text
-
-
-def _message(event: str, at: str, data: Json) -> str:
-    # ASCII, so that characters are bytes and nothing on the way can spoil what was signed.
-    return json.dumps({"type": event, "timestamp": at, "data": data}, separators=(",", ":"), allow_nan=False)
-
-
-def _shortened(value: Any, name: str | None) -> Any:
-    """Returns ``value`` without the contents of every ``name`` in it, or with every text cut when there is no name."""
-    if isinstance(value, dict):
-        return {
-            key: type(kept)() if key == name and isinstance(kept, list | dict) else _shortened(kept, name)
-            for key, kept in value.items()
-        }
-    if isinstance(value, list):
-        return [_shortened(item, name) for item in value]
-    return value[:200] if name is None and isinstance(value, str) else value
 
 
 def claim(session: Session, *, limit: int, lease_seconds: float, per_target: int = PER_TARGET) -> list[Delivery]:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from moderation import deliveries, signatures
+from moderation import messages, signatures
 from tests.clients.test_reading import SCORED
 from tests.conftest import jpeg
 from unmask_client import SubmissionEvent
@@ -67,7 +67,7 @@ def test_the_projects_readme(place, judged, served, names, said):
     assert said[0] == "fake"
     assert len(said) == 4
     assert sum("unsupported-media-type" in line for line in said) == 1
-    body = deliveries.compose("submission.scored", SCORED)
+    body = messages.compose("submission.scored", SCORED)
     event = names["receive"](signed(os.environ["UNMASK_WEBHOOK_SECRET"], body))
     assert isinstance(event, SubmissionEvent)
 
@@ -86,8 +86,8 @@ def test_the_clients_readme(place, judged, served, client, names, said):
 def test_the_receiver_of_the_clients_readme(names, said):
     secret = signatures.new_secret()
     exec(blocks("clients/python/README.md", "def receive").replace("whsec_…", secret), names)
-    scored = deliveries.compose("submission.scored", SCORED)
+    scored = messages.compose("submission.scored", SCORED)
     assert names["receive"](signed(secret, scored)) == 204
     assert said == ["post-1 fake"]
     assert names["receive"](signed(signatures.new_secret(), scored)) == 401
-    assert names["receive"](signed(secret, deliveries.compose("endpoint.test", {}))) == 204
+    assert names["receive"](signed(secret, messages.compose("endpoint.test", {}))) == 204

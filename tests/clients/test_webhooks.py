@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 from werkzeug.datastructures import Headers
 
-from moderation import deliveries, signatures
+from moderation import messages, signatures
 from tests.clients.test_reading import SCORED
 from unmask_client import BadAnswer, BadSignature, Event, FlagEvent, SubmissionEvent, verify_webhook
 
@@ -45,7 +45,7 @@ def signed(body, *, secret=SECRET, message="msg_1", at=NOW):
 
 
 def told(kind, data):
-    return deliveries.compose(kind, data)
+    return messages.compose(kind, data)
 
 
 @pytest.mark.parametrize("kind", ["submission.scored", "submission.failed"])
