@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session as OrmSession
 from sqlalchemy.orm import sessionmaker
@@ -245,6 +245,23 @@ def test_an_image_is_tried_with_its_own_picture_under_the_boxes(
     )
     expect(page.get_by_role("alert")).to_contain_text("unsupported-media-type")
     desk.complaints[:] = [said for said in desk.complaints if "415" not in said]  # the browser names the refused file
+
+
+def test_a_file_that_is_chosen_before_the_script_has_come_is_sent_once_it_has(
+    sit_down: SitDown, astronaut: bytes
+) -> None:
+    desk = sit_down()
+    page = desk.page
+    desk.log_in()
+    chosen = {"name": "me.jpg", "mimeType": "image/jpeg", "buffer": astronaut}
+
+    def choose(script: Route) -> None:
+        page.locator("input[type=file]").set_input_files(chosen)
+        script.continue_()
+
+    page.route("**/trial.js*", choose)
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Try a file").click()
+    expect(page.locator("#progress")).to_contain_text("In the line")
 
 
 def test_an_image_is_tried_without_javascript(sit_down: SitDown, astronaut: bytes, Session: Sessions) -> None:

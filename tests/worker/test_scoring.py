@@ -283,7 +283,7 @@ def test_a_lease_lost_midway_records_nothing_twice(Session, bench, detector, hom
         assert run(bench).outcomes == {"scored": 1}  # another worker, from start to end
 
     detector.trap = overtaken
-    assert run(bench).outcomes == {"lost": 1}
+    assert run(bench, budget_seconds=0).outcomes == {"lost": 1}  # or the batch that is taken ahead might be this one
     assert (count(Session, Verdict), count(Session, Flag), count(Session, Delivery)) == (1, 1, 2)
     assert row(Session, flagged).attempts == 2
 

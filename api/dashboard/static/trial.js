@@ -86,3 +86,6 @@ for (const kind of ["dragleave", "drop"]) {
 }
 addEventListener("drop", (event) => { if (event.dataTransfer.files[0]) judge(event.dataTransfer.files[0]); });
 addEventListener("paste", (event) => { if (event.clipboardData.files[0]) judge(event.clipboardData.files[0]); });
+
+// a file may be chosen before this script has come; one that the browser remembers from an earlier visit is not meant
+if (input.files[0] && performance.getEntriesByType("navigation")[0].type === "navigate") judge(input.files[0]);
