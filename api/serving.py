@@ -108,6 +108,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def on_pending_socket_readable(self, conn: Connection, client: socket.socket) -> None:
         """Takes in what has arrived."""
+        if client.fileno() < 0:  # closed for another in this very turn of the loop
+            return
         try:
             arrived = client.recv(HEAD_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -129,6 +131,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             with suppress(OSError):
                 client.send(_TOO_LONG)
         conn.close(graceful=too_long)
+
+    def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
+        """Takes up a connection that was kept alive."""
+        if client.fileno() >= 0:  # as above
+            super().on_client_socket_readable(conn, client)
 
     def _hand_over(self, conn: Connection) -> None:
         conn.parser.unreader.unread(bytes(conn.received))
