@@ -8,7 +8,7 @@ in tells it. How probable each change is stands in `recipes.Augmentations`. It r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,49 +26,71 @@ _KERNELS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS
 _CHROMA = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 
 
+class Rectangle(NamedTuple):
+    """`edges` are left, top, right and bottom in a view's pixels, 0 or more; `colour` is of what hides there."""
+
+    edges: tuple[int, int, int, int]
+    colour: tuple[int, int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a crop lies on a view: the affine map `turn` (2, 3) to a square of `side` pixels, with a part of the face
-    behind a bar of one colour (left, top, right, bottom, colour) in some.
+    """Where a crop lies on a view: the affine map `turn` (2, 3) to a square of `side` pixels, turned by `quarters` of a
+    circle. In some a part of the face lies behind the rectangle `bar`, and in some all beyond the rectangle `frame` is
+    of one colour.
     """
 
     turn: Floats
     side: int
-    bar: tuple[int, int, int, int, tuple[int, int, int]] | None
+    bar: Rectangle | None = None
+    frame: Rectangle | None = None
+    quarters: int = 0
 
     def cut(self, view: Image) -> Image:
         """uint8 (side, side, 3): the crop of the view."""
+        if self.frame is not None:
+            left, top, right, bottom = self.frame.edges
+            ground = np.full_like(view, self.frame.colour)
+            ground[top:bottom, left:right] = view[top:bottom, left:right]
+            view = ground
         if self.bar is not None:
-            left, top, right, bottom, colour = self.bar
+            left, top, right, bottom = self.bar.edges
             view = view.copy()
-            cv2.rectangle(view, (left, top), (right, bottom), colour, -1)
+            view[top:bottom, left:right] = self.bar.colour
         return self._cut(view, cv2.BORDER_REPLICATE)
 
     def cut_map(self, altered: Image, view_side: int, cells: int) -> Image:
-        """uint8 (cells, cells): the same crop of a map of the view, 0 to 255. What lies behind the bar is unaltered."""
+        """uint8 (cells, cells): the same crop of a map of the view, 0 to 255. What nobody sees is unaltered."""
         spread = cv2.resize(altered, (view_side, view_side), interpolation=cv2.INTER_LINEAR)
+        if self.frame is not None:
+            left, top, right, bottom = self.frame.edges
+            seen = np.zeros_like(spread)
+            seen[top:bottom, left:right] = spread[top:bottom, left:right]
+            spread = seen
         if self.bar is not None:
-            left, top, right, bottom, _ = self.bar
-            cv2.rectangle(spread, (left, top), (right, bottom), 0, -1)
+            left, top, right, bottom = self.bar.edges
+            spread[top:bottom, left:right] = 0
         crop = self._cut(spread, cv2.BORDER_CONSTANT)
         return np.asarray(cv2.resize(crop, (cells, cells), interpolation=cv2.INTER_AREA), np.uint8)
 
     def _cut(self, picture: Image, border: int) -> Image:
         crop = cv2.warpAffine(picture, self.turn, (self.side, self.side), flags=cv2.INTER_LINEAR, borderMode=border)
-        return np.asarray(crop)
+        return np.ascontiguousarray(np.rot90(crop, self.quarters))
 
 
 def place(
     box: Floats, landmarks: Floats, margin: float, chance: np.random.Generator, odds: Augmentations = USUAL
 ) -> Placement:
     """The square around `box` (x, y, width, height) at about `margin`, its size, centre, angle and shear off by a
-    little: finders differ by as much. In some the eyes, the nose or the mouth are hidden.
+    little: finders differ by as much. Some are turned further, end close to the face, or have the eyes, the nose or the
+    mouth hidden.
     """
     x, y, width, height = (float(value) for value in box)
     face = max(width, height)
     side = round(face * margin)
     zoom = chance.uniform(0.88, 1.12) if chance.random() < odds.zoom else 1.0
     angle = chance.uniform(-10, 10) if chance.random() < odds.rotation else 0.0
+    angle = chance.uniform(-40, 40) if chance.random() < odds.tilt else angle
     shear = chance.uniform(-0.05, 0.05) if chance.random() < odds.shear else 0.0
     shift = chance.uniform(-0.06, 0.06, 2) if chance.random() < odds.shift else np.zeros(2)
     centre = np.array([x + width / 2, y + height / 2]) + shift * face
@@ -78,26 +100,53 @@ def place(
     turn[1] *= -1 if chance.random() < odds.flip else 1
     turn[:, 2] = (side - 1) / 2 - turn[:, :2] @ (centre - 0.5)  # places count from the middles of pixels
     hides = chance.random() < odds.blackout and not np.isnan(landmarks).any()
-    return Placement(turn, side, _bar(landmarks, chance) if hides else None)
+    bar = _bar(landmarks, chance) if hides else None
+    frame = _frame(box, chance) if chance.random() < odds.framed else None
+    quarters = int(chance.integers(1, 4)) if chance.random() < odds.quarter else 0
+    return Placement(turn, side, bar, frame, quarters)
 
 
-def _bar(landmarks: Floats, chance: np.random.Generator) -> tuple[int, int, int, int, tuple[int, int, int]]:
+def _bar(landmarks: Floats, chance: np.random.Generator) -> Rectangle:
     """Over the eyes, the nose or the mouth. `landmarks`: see `faces.FoundFace`."""
     eyes, nose, mouth = landmarks[:2], landmarks[2:3], landmarks[3:]
     part = (eyes, nose, mouth)[chance.integers(3)]
     reach = float(np.linalg.norm(eyes[1] - eyes[0])) * chance.uniform(0.25, 0.45)
-    (left, top), (right, bottom) = part.min(axis=0) - reach, part.max(axis=0) + reach
+    return _rectangle(part.min(axis=0) - reach, part.max(axis=0) + reach, _colour(chance))
+
+
+def _frame(box: Floats, chance: np.random.Generator) -> Rectangle:
+    """Where a picture ends that was cut close to the face: each edge up to a tenth of the face's side inside its box
+    or outside it. Most such grounds are black, some white.
+    """
+    near, far = box[:2], box[:2] + box[2:]
+    reach = max(float(box[2]), float(box[3]))
+    ground = ((0, 0, 0), (0, 0, 0), (255, 255, 255), _colour(chance))[chance.integers(4)]
+    return _rectangle(near - chance.uniform(-0.1, 0.1, 2) * reach, far + chance.uniform(-0.1, 0.1, 2) * reach, ground)
+
+
+def _rectangle(near: Floats, far: Floats, colour: tuple[int, int, int]) -> Rectangle:
+    left, top, right, bottom = (max(0, int(at)) for at in (*near, *far))
+    return Rectangle((left, top, right, bottom), colour)
+
+
+def _colour(chance: np.random.Generator) -> tuple[int, int, int]:
     red, green, blue = (int(value) for value in chance.integers(0, 256, 3))
-    return int(left), int(top), int(right), int(bottom), (red, green, blue)
+    return red, green, blue
 
 
 def alter(crop: Image, chance: np.random.Generator, odds: Augmentations = USUAL) -> Image:
-    """uint8, the shape of `crop`: its colours moved, some grey, soft or noisy, some as a screenshot or an upload."""
+    """uint8, the shape of `crop`: its colours moved, some grey, soft, sharpened or noisy, some as a screenshot or an
+    upload.
+    """
     crop = recolour(crop, chance, odds)
     if chance.random() < odds.grey:
         crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if chance.random() < odds.blur:
         crop = cv2.GaussianBlur(crop, (0, 0), chance.uniform(0.4, 1.6))
+    if chance.random() < odds.sharpen:
+        soft = cv2.GaussianBlur(crop, (0, 0), chance.uniform(0.6, 2.0))
+        amount = chance.uniform(0.3, 1.0)
+        crop = cv2.addWeighted(crop, 1 + amount, soft, -amount, 0)
     if chance.random() < odds.noise:
         noise = chance.standard_normal(crop.shape, np.float32) * chance.uniform(1, 8)
         crop = np.clip(crop + noise, 0, 255).astype(np.uint8)

@@ -104,7 +104,8 @@ class Batches(Dataset[Batch]):
         if pairs % devices:
             raise DatasetError(f"{devices} devices cannot share the {pairs} pairs of a batch evenly")
         self._share = range(rank, pairs, devices)
-        self._forger = Forger(album, recipe.forgeries)
+        generated = [row for family in self._kin if family.fake_class == SYNTHETIC for row in family.fakes]
+        self._forger = Forger(album, recipe.forgeries, generated)
         self._reals = [row for family in self._kin for row in family.reals]
         self._fakes = [row for family in self._kin for row in family.fakes]
         self._class = {row: family.fake_class for family in self._kin for row in family.fakes}

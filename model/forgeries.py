@@ -39,8 +39,9 @@ class Shown:
 class Forger:
     """Draws pairs from an album."""
 
-    def __init__(self, album: Album, shares: Shares) -> None:
-        self._album, self._shares = album, shares
+    def __init__(self, album: Album, shares: Shares, generated: Sequence[int] = ()) -> None:
+        """`generated` are the rows of wholly generated faces, which some splices take theirs from."""
+        self._album, self._shares, self._generated = album, shares, generated
         touched = album.changes.reshape(len(album.items), -1).mean(axis=1) / 255 >= UNTOUCHED
         self._usable = touched | (album.originals == NONE)
 
@@ -96,7 +97,8 @@ class Forger:
         album = self._album
         view, box, marks = album.views[real], album.boxes[real], album.landmarks[real]
         if spliced:
-            donor = int(chance.integers(len(album.items)))
+            from_generated = self._generated and chance.random() < self._shares.generated
+            donor = int(chance.choice(self._generated) if from_generated else chance.integers(len(album.items)))
             set_in = splicing.splice(view, box, marks, album.views[donor], album.landmarks[donor], chance)
             if set_in is not None and donor != real:
                 return self._shown(real, set_in[0], MANIPULATED, real, set_in[1])

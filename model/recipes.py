@@ -145,12 +145,13 @@ class Loss(Section):
 class Shares(Section):
     """`[forgeries]`: of the fakes of a source that has some, how many are self-blended, spliced, or a collection's
     forgery in a part of the face only. Sources of reals alone have self-blended and spliced fakes, in the same
-    proportion.
+    proportion. `generated` is the share of splices whose face is a wholly generated one.
     """
 
     blended: Share = 0.2
     spliced: Share = 0.1
     partial: Share = 0.15
+    generated: Share = 0.0
 
     @model_validator(mode="after")
     def _within_one(self) -> Self:
@@ -160,13 +161,18 @@ class Shares(Section):
 
 
 class Augmentations(Section):
-    """`[augmentations]`: how probable each change of a crop is, see `augmentations`. `equaliser` is the only switch:
-    off, formats and sizes of a collection stay visible, and a network learns those.
+    """`[augmentations]`: how probable each change of a crop is, see `augmentations`. `tilt` is a rotation by up to 40
+    degrees where `rotation` is one by up to 10, `quarter` one by right angles, and `framed` a plain ground close around
+    the face, as corners of a turned picture are. `equaliser` is the only switch: off, formats and sizes of a collection
+    stay visible, and a network learns those.
     """
 
     zoom: Share = 1.0
     shift: Share = 1.0
     rotation: Share = 0.5
+    tilt: Share = 0.0
+    quarter: Share = 0.0
+    framed: Share = 0.0
     shear: Share = 0.5
     mirror: Share = 0.5
     flip: Share = 0.0
@@ -178,6 +184,7 @@ class Augmentations(Section):
     grey: Share = 0.12
     blur: Share = 0.15
     noise: Share = 0.15
+    sharpen: Share = 0.0
     screenshot: Share = 0.0
     social: Share = 0.0
     equaliser: bool = True

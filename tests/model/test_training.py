@@ -28,7 +28,7 @@ from model import (
 )
 from model.detector import Detector, Judgement
 from model.errors import DatasetError, Diverged, ReleaseError
-from model.recipes import Augmentations
+from model.recipes import Augmentations, Shares
 from model.training import logs, loop, objective, schedules
 from model.training.teachers import Teacher
 from model.training.validation import Validation
@@ -121,12 +121,51 @@ def test_a_crop_and_its_map_are_placed_alike(album):
     box, marks = album.boxes[0], album.landmarks[0]
     spot = np.zeros((albums.SIDE, albums.SIDE, 3), np.uint8)
     spot[90:120, 70:100] = 255
-    for seed in range(10):
-        placed = augmentations.place(box, marks, 1.15, np.random.default_rng(seed), Augmentations(blackout=0))
+    odds = Augmentations(blackout=0, tilt=0.5, quarter=0.5)
+    for seed in range(20):
+        placed = augmentations.place(box, marks, 1.15, np.random.default_rng(seed), odds)
         crop = cv2.resize(placed.cut(spot)[..., 0], (20, 20), interpolation=cv2.INTER_AREA).astype(int)
         cells = placed.cut_map(np.ascontiguousarray(spot[..., 0]), albums.SIDE, 20).astype(int)
         assert np.abs(crop - cells).max() <= 1
         assert cells.max() > 200
+
+
+def test_beyond_a_frame_lies_one_colour_that_is_no_forgery(album):
+    box, marks = np.array([60, 60, 100, 100], np.float32), album.landmarks[0]
+    odds = Augmentations(blackout=0, framed=1)
+    everywhere = np.full((albums.SIDE, albums.SIDE), 255, np.uint8)
+    colours = set()
+    for seed in range(30):
+        placed = augmentations.place(box, marks, 2.0, np.random.default_rng(seed), odds)
+        crop, cells = placed.cut(album.views[0]), placed.cut_map(everywhere, albums.SIDE, 40)
+        rim = np.concatenate([crop[:8].reshape(-1, 3), crop[-8:].reshape(-1, 3)])
+        assert (rim == placed.frame.colour).all()
+        assert not cells[[0, 1, -1, -2]].any()
+        assert (cells[18:22, 18:22] == 255).all()
+        colours.add(placed.frame.colour)
+    assert {(0, 0, 0), (255, 255, 255)} < colours
+
+
+def test_splices_take_generated_faces_where_the_recipe_says_so(album):
+    generated = [row for row, item in enumerate(album.items) if item.label][:3]
+    real = next(row for row, item in enumerate(album.items) if not item.label)
+
+    def donors(share):
+        looked_at = []
+
+        class Watched:
+            def __getitem__(self, row):
+                looked_at.append(row)
+                return album.views[row]
+
+        shares = Shares(blended=0, spliced=1, partial=0, generated=share)
+        forger = forgeries.Forger(dataclasses.replace(album, views=Watched()), shares, generated)
+        for seed in range(12):
+            forger.pair(real, (), (), forgeries.MANIPULATED, np.random.default_rng(seed))
+        return {*looked_at} - {real}
+
+    assert donors(1.0) == {*generated}
+    assert donors(0.0) - {*generated}
 
 
 def test_a_forgery_of_the_same_frame_lies_on_its_original_and_knows_what_changed(tmp_path, portrait):
