@@ -27,6 +27,7 @@ from api import (
     waiting,
 )
 from api import webhook_endpoints as endpoints
+from api.bell import Bell
 from api.collaborators import EXTENSION, Collaborators
 from api.limits import Limits
 from api.pressure import Pressure
@@ -35,6 +36,8 @@ from moderation import database
 from moderation import queue as orders
 from moderation.blobs import Blobs
 from moderation.settings import Settings
+
+RINGING_SECONDS = 2.0  # for Redis to take an order: nobody waits, but the next ring does
 
 
 class IdConverter(BaseConverter):
@@ -49,18 +52,21 @@ def create(
     session_factory: sessionmaker[Session] | None = None,
     blobs: Blobs | None = None,
     queue: Celery | None = None,
+    bell: Bell | None = None,
 ) -> APIFlask:
     """Returns the application. What is not given is connected as ``settings`` say; nothing is contacted before use."""
     app = APIFlask(__name__, title="Unmask", version=_version(), docs_path=None, json_errors=False)
     app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=settings.max_bytes + multipart.FORM_BYTES)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # answers read in the order that people think in
     app.url_map.converters["id"] = IdConverter
+    ringing = queue or orders.application(settings.redis_url, patience=RINGING_SECONDS)
     sessions = session_factory or database.sessions(database.connect(settings.database_url, pool=waiting.AT_WORK))
     app.extensions[EXTENSION] = Collaborators(
         settings=settings,
         sessions=sessions,
         blobs=blobs or storage.connect(settings.media, upload_endpoint=settings.upload_endpoint),
-        queue=queue or orders.application(settings.redis_url),
+        queue=ringing,
+        bell=bell or Bell(ringing, settings.lane_orders),
         limits=Limits(
             settings.redis_url,
             a_key=settings.rate_limit,

@@ -10,6 +10,7 @@ from celery import Celery
 from flask import current_app
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.bell import Bell
 from api.limits import Limits
 from api.pressure import Pressure
 from api.waiting import Room
@@ -27,6 +28,7 @@ class Collaborators:
     sessions: sessionmaker[Session]
     blobs: Blobs
     queue: Celery
+    bell: Bell
     limits: Limits
     pressure: Pressure
     room: Room

@@ -6,7 +6,7 @@ from apiflask import APIBlueprint
 
 from api import credentials, schemas
 from api.collaborators import collaborators
-from moderation import deliveries, queue
+from moderation import deliveries
 
 blueprint = APIBlueprint("deliveries", __name__, url_prefix="/v1/deliveries", tag="Webhooks")
 
@@ -62,5 +62,5 @@ def replay(delivery_id: str) -> tuple[Any, int]:
     at = collaborators()
     with at.sessions.begin() as session:
         row = deliveries.replay(session, credentials.platform_id(), delivery_id)
-    queue.ring_deliveries(at.queue)
+    at.bell.deliveries()
     return row, 202

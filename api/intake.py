@@ -17,7 +17,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from api import bodies, credentials, multipart, schemas
 from api.collaborators import Collaborators, collaborators
 from api.errors import InvalidRequest
-from moderation import acceptance, addresses, documents, media, metrics, queue, uploads
+from moderation import acceptance, addresses, documents, media, metrics, uploads
 from moderation import blobs as storage
 from moderation.acceptance import Draft
 from moderation.errors import UploadMissing
@@ -170,8 +170,8 @@ def announce(at: Collaborators, kept: list[Kept]) -> None:
     for row in new:
         metrics.accepted.labels(PRIORITIES[row.priority], str(row.state == "scored").lower()).inc()
     if any(row.state == "scored" for row in new):
-        queue.ring_deliveries(at.queue)
+        at.bell.deliveries()
     if any(row.state == "fetching" for row in new):
-        queue.ring_fetching(at.queue)
+        at.bell.fetching()
     for priority in sorted({row.priority for row in new if row.state == "waiting"}):
-        queue.ring_scoring(at.queue, priority, at.settings.lane_orders)
+        at.bell.scoring(priority)

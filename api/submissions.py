@@ -8,7 +8,7 @@ from flask import request
 from api import bodies, credentials, erasures, schemas
 from api.collaborators import collaborators
 from api.errors import InvalidRequest
-from moderation import appeals, documents, erasure, queue, submissions
+from moderation import appeals, documents, erasure, submissions
 from moderation.errors import Refused
 from moderation.tables import PRIORITIES, Json
 
@@ -74,8 +74,8 @@ def appeal(submission_id: str) -> tuple[Json, int]:
             "reason": made.appeal.reason,
             "made_at": made.appeal.made_at.isoformat(),
         }
-    queue.ring_deliveries(at.queue)
-    queue.ring_scoring(at.queue, URGENT, at.settings.lane_orders)  # a worker draws what people are going to see
+    at.bell.deliveries()
+    at.bell.scoring(URGENT)  # a worker draws what people are going to see
     return document, 201
 
 

@@ -6,7 +6,7 @@ from apiflask import APIBlueprint
 
 from api import credentials, schemas
 from api.collaborators import collaborators
-from moderation import deliveries, endpoints, queue
+from moderation import deliveries, endpoints
 
 blueprint = APIBlueprint("webhook_endpoints", __name__, url_prefix="/v1/webhook-endpoints", tag="Webhooks")
 
@@ -87,7 +87,7 @@ def test(endpoint_id: str) -> tuple[Any, int]:
     at = collaborators()
     with at.sessions.begin() as session:
         row = deliveries.ping(session, endpoints.get(session, credentials.platform_id(), endpoint_id))
-    queue.ring_deliveries(at.queue)
+    at.bell.deliveries()
     return row, 202
 
 

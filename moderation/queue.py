@@ -32,8 +32,11 @@ def broker_url(redis_url: str) -> str:
     return redis_url.replace("unix://", "redis+socket://", 1)
 
 
-def application(redis_url: str) -> Celery:
-    """Returns the Celery application that producers and workers share, so that both agree on every setting."""
+def application(redis_url: str, *, patience: float = 30) -> Celery:
+    """Returns the Celery application that producers and workers share, so that both agree on every setting.
+
+    ``patience`` is the seconds for Redis to answer. A worker's reads wait for orders; who only rings needs much less.
+    """
     app = Celery("unmask", broker=broker_url(redis_url), set_as_current=False)
     app.conf.update(
         # an order may be read twice but never lost with a worker; what it leads to is guarded by leases
@@ -51,8 +54,8 @@ def application(redis_url: str) -> Celery:
             # an unacknowledged order returns only after this; below the hard limit it would run twice at once
             "visibility_timeout": 2 * HARD_LIMIT + 120,
             # a half-dead connection must be noticed before a moderator notices it
-            "socket_timeout": 30,
-            "socket_connect_timeout": 5,
+            "socket_timeout": patience,
+            "socket_connect_timeout": min(5, patience),
             "socket_keepalive": True,
             "health_check_interval": 25,
             # kombu would try for 6 seconds to reach a Redis that is away, in every request that rings

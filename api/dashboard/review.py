@@ -14,7 +14,7 @@ from api.collaborators import collaborators
 from api.dashboard.pages import blueprint, field, say
 from api.dashboard.pictures import has_preview, has_strip
 from api.dashboard.trail import names
-from moderation import appeals, decisions, flags, queue
+from moderation import appeals, decisions, flags
 from moderation.errors import Conflict
 from moderation.tables import Flag
 
@@ -120,7 +120,7 @@ def decide(flag_id: str) -> ResponseReturnValue:
             decisions.decide(ledger, flag_id, current_user.id, answer, note, settings.undo_seconds)
     except Conflict as error:
         return _page(flag_id, error, note)
-    queue.ring_deliveries(collaborators().queue)
+    collaborators().bell.deliveries()
     say("Left to a lead" if answer == "unsure" else f"Marked as {answer}", undo=flag_id)
     return _follow(flag_id)
 
@@ -134,6 +134,6 @@ def undo(flag_id: str) -> ResponseReturnValue:
             flags.claim(ledger, flag_id, current_user.id, collaborators().settings.claim_seconds)
     except Conflict as error:
         return _page(flag_id, error)
-    queue.ring_deliveries(collaborators().queue)
+    collaborators().bell.deliveries()
     say("Taken back: this flag is open again, and yours.")
     return redirect(url_for(".flag", flag_id=flag_id), 303)

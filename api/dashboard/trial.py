@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from api import erasures
 from api.collaborators import collaborators
 from api.dashboard.pages import blueprint, wants_json
-from moderation import acceptance, erasure, media, metrics, queue
+from moderation import acceptance, erasure, media, metrics
 from moderation.errors import BadMedia, NotFound
 from moderation.tables import FINAL_STATES, PRIORITIES, Submission
 
@@ -50,7 +50,7 @@ def send_trial() -> ResponseReturnValue:
     reused = row.state == "scored"
     metrics.accepted.labels(PRIORITIES[URGENT], str(reused).lower()).inc()
     if not reused:
-        queue.ring_scoring(collaborators().queue, URGENT, settings.lane_orders)
+        collaborators().bell.scoring(URGENT)
     address = url_for(".answer", submission_id=row.id)
     return (jsonify(url=address), 202) if wants_json() else redirect(address, 303)
 

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy.orm import sessionmaker
 from werkzeug.test import TestResponse
 
 from api import application
+from api.bell import Bell
 from moderation import detectors, platforms, queue, submissions, verdicts
 from moderation.blobs import Blobs
 from moderation.settings import Settings
@@ -57,6 +59,15 @@ class Caller(NamedTuple):
         return answer
 
 
+class AtOnce(Executor):
+    """Runs what it is given before it returns."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
 @pytest.fixture
 def orders(redis_url: str) -> Iterator[Celery]:
     """The queue, empty before and after."""
@@ -80,7 +91,8 @@ def blobs(blobs: Blobs) -> Blobs:
 
 @pytest.fixture
 def app(settings: Settings, Session: Sessions, blobs: Blobs, orders: Celery) -> APIFlask:
-    return application.create(settings, session_factory=Session, blobs=blobs, queue=orders)
+    bell = Bell(orders, settings.lane_orders, pool=AtOnce())  # what a test reads of the queue was rung before
+    return application.create(settings, session_factory=Session, blobs=blobs, queue=orders, bell=bell)
 
 
 @pytest.fixture
