@@ -1,12 +1,13 @@
 """Accepted uploads a second and their p99, beside a bare handler that only stores the file, and what waiting costs.
 
-    python -m benchmarks.intake [--count N] [--rounds N] [--waiting N] [--kilobytes N] [--out FILE]
+    python -m benchmarks.intake [--count N] [--rounds N] [--waiting N] [--kilobytes N ...] [--out FILE]
 
 Scoring is stopped: there is no worker. Both sides are served by the same gunicorn configuration, take the same bytes
 from the same clients, and take turns round by round, so that a machine that slows down slows both. The bare handler
 (`benchmarks.bare`) parses the form with Flask and writes the file under a random name; it keeps no row and syncs
 nothing. The waiting clients long-poll a submission that nobody will score, and ask again when they are answered. What
-an upload costs beside its bytes weighs less the more of them there are: `--kilobytes` pads files to that size.
+an upload costs beside its bytes weighs less the more of them there are, so it is measured with small drawn pictures and
+with files padded to the size of a photograph.
 """
 
 import http.client
@@ -38,6 +39,7 @@ from cli.up import answers
 from moderation import database, platforms
 
 CLIENTS = 8
+SIZES = (0, 1000)  # kilobytes: drawn pictures as they are, and a photograph
 BOUNDARY = "upload"
 console = Console()
 
@@ -52,7 +54,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Result:
-    """What one run showed. `ratio` is ours by bare; `waiting_cost` is what waiting clients take of our rate."""
+    """What files of one size showed. `ratio` is ours by bare; `waiting_cost`, what waiting clients take of our rate."""
 
     files: int
     mean_kilobytes: float
@@ -72,47 +74,55 @@ class Result:
 @click.option("--count", type=click.IntRange(min=CLIENTS), default=300, show_default=True, help="Files a round.")
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--waiting", type=click.IntRange(min=1), default=200, show_default=True, help="Long-polling clients.")
-@click.option("--kilobytes", type=click.IntRange(min=0), default=0, help="Pad each file to at least this size.")
+@click.option("--kilobytes", "sizes", type=click.IntRange(min=0), multiple=True, default=SIZES, show_default=True,
+              help="Pad files to at least this size; several are measured one after the other.")  # fmt: skip
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("reports/intake.json"))
-def main(count: int, rounds: int, waiting: int, kilobytes: int, out: Path) -> None:
-    """Measure, print a table, write JSON."""
-    with tempfile.TemporaryDirectory(prefix="unmask-bench-") as folder, _served(Path(folder)) as (bare, ours, key):
-        total = (2 * rounds + 1) * count
-        made = [sample.content for sample in track(samples.distinct(total), "making files", total=total)]
-        # behind a JPEG's end anything may follow; what does not compress is as hard to move as a photograph
-        files = iter([content + os.urandom(max(0, 1000 * kilobytes - len(content))) for content in made])
+def main(count: int, rounds: int, waiting: int, sizes: Sequence[int], out: Path) -> None:
+    """Measure, print a table a size, write JSON."""
+    results = []
+    for kilobytes in sizes:  # each on engines of its own: what one leaves behind must not slow the next
+        with tempfile.TemporaryDirectory(prefix="unmask-bench-") as folder, _served(Path(folder)) as (bare, ours, key):
+            results.append(_measured(bare, ours, key, count, rounds, waiting, 1000 * kilobytes))
+            console.print(_table(results[-1]))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    console.print(f"written to {out}")
 
-        def some() -> list[bytes]:
-            return [next(files) for _ in range(count)]
 
-        warm = some()
-        _round(bare, "/", key, warm)
-        _round(ours, "/v1/submissions", key, warm)
-        laps: dict[str, list[list[float]]] = {"bare": [], "ours": [], "beside": []}
-        rates: dict[str, list[float]] = {"bare": [], "ours": [], "beside": []}
+def _measured(bare: int, ours: int, key: str, count: int, rounds: int, waiting: int, least: int) -> Result:
+    """What files of at least `least` bytes show, sent to two ports in turns."""
+    total = (2 * rounds + 1) * count
+    made = [sample.content for sample in track(samples.distinct(total), "making files", total=total)]
+    # behind a JPEG's end anything may follow; what does not compress is as hard to move as a photograph
+    files = iter([content + os.urandom(max(0, least - len(content))) for content in made])
 
-        def lap(side: str, port: int, path: str, sent: Sequence[bytes]) -> None:
-            rate, seconds = _round(port, path, key, sent)
-            rates[side].append(rate)
-            laps[side].append(seconds)
+    def some() -> list[bytes]:
+        return [next(files) for _ in range(count)]
 
-        for _ in track(range(rounds), "rounds"):
-            lap("bare", bare, "/", warm)
-            lap("ours", ours, "/v1/submissions", some())
-            with _waiting(ours, key, waiting):
-                lap("beside", ours, "/v1/submissions", some())
+    warm = some()
+    _round(bare, "/", key, warm)
+    _round(ours, "/v1/submissions", key, warm)
+    laps: dict[str, list[list[float]]] = {"bare": [], "ours": [], "beside": []}
+    rates: dict[str, list[float]] = {"bare": [], "ours": [], "beside": []}
+
+    def lap(side: str, port: int, path: str, sent: Sequence[bytes]) -> None:
+        rate, seconds = _round(port, path, key, sent)
+        rates[side].append(rate)
+        laps[side].append(seconds)
+
+    for _ in track(range(rounds), "rounds"):
+        lap("bare", bare, "/", warm)
+        lap("ours", ours, "/v1/submissions", some())
+        with _waiting(ours, key, waiting):
+            lap("beside", ours, "/v1/submissions", some())
     sides = {name: Side(statistics.median(rates[name]), _p99(laps[name])) for name in laps}
-    sent = max(sum(map(len, made)) / len(made) / 1000, kilobytes)
+    sent = max(sum(map(len, made)) / len(made), least) / 1000
     machine = platform.processor() or platform.machine()
     ratio, cost = sides["ours"].rate / sides["bare"].rate, 1 - sides["beside"].rate / sides["ours"].rate
-    result = Result(
+    return Result(
         count, round(sent, 1), rounds, CLIENTS, len(os.sched_getaffinity(0)), machine,
         sides["bare"], sides["ours"], waiting, sides["beside"], ratio, cost,
     )  # fmt: skip
-    console.print(_table(result))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(asdict(result), indent=2) + "\n")
-    console.print(f"written to {out}")
 
 
 @contextmanager
