@@ -133,6 +133,14 @@ def _device(settings: Settings) -> str:
     return f"{settings.device}: {cards or 'no'} CUDA device(s); on the CPU ONNX Runtime {onnxruntime.__version__}"
 
 
+def _signers(settings: Settings) -> str:
+    from worker import anchors
+
+    if settings.c2pa_anchors is None:
+        return "no list (UNMASK_C2PA_ANCHORS): a C2PA manifest is valid or not, and no signer trusted"
+    return f"{anchors.count(settings.c2pa_anchors)} certificates in {settings.c2pa_anchors}"
+
+
 CHECKS: dict[str, Callable[[Settings], str]] = {
     "settings": _settings,
     "database": _database,
@@ -141,4 +149,5 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "storage": _storage,
     "detector": _detector,
     "device": _device,
+    "signers": _signers,
 }

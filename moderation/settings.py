@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     face_model: Path | None = Field(None, description="a YuNet ONNX file to find faces with instead of our own")
     batch: int = Field(16, ge=1, le=1024, description="submissions claimed and scored at once")
     batch_bytes: int = Field(512 * MEGABYTE, ge=1, description="bytes of files read and scored at once, or one file")
+    c2pa_anchors: Path | None = Field(None, description="PEM certificates; who signs under one of them is `trusted`")
     clip_frames: int = Field(32, ge=1, le=256, description="frames of a video or an animation that are looked at")
 
     upload_endpoint: str | None = Field(

@@ -19,6 +19,7 @@ from moderation.settings import Settings
 from moderation.tables import Submission
 from worker import delivering, drawing, errands, fetching, looking, progress, scoring, upkeep
 from worker.fetching import Dock, Outcome
+from worker.manifests import Reader
 from worker.scoring import Bench
 from worker.slots import Slots
 
@@ -87,8 +88,9 @@ class Workplace:
             onlooker=looking.look,
         )
         bench = Bench(
-            self.ledger(), self.blobs(), detector, settings.batch, settings.lease_seconds, settings.batch_bytes
-        )
+            self.ledger(), self.blobs(), detector, settings.batch, settings.lease_seconds, settings.batch_bytes,
+            Reader(trusted=settings.c2pa_anchors),
+        )  # fmt: skip
         with bench.ledger.begin() as session:
             detectors.started(session, *bench.release)
         name, version = bench.release

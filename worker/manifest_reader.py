@@ -1,4 +1,5 @@
 """A program of its own that reads C2PA manifests for `worker.manifests`: a file in, one line of JSON out, and again.
+Its argument, where it has one, is a PEM file of the certificates under which trusted signers sign.
 
 It runs native code over hostile bytes, so it has nothing to lose: no secrets in its environment, a bounded memory, and,
 once it has started, not one file descriptor left beside the three it came with. It can open no file and no connection:
@@ -10,6 +11,7 @@ import io
 import json
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 import c2pa
@@ -17,7 +19,7 @@ import c2pa
 MEMORY = 4 << 30
 TEXT = 80  # characters of any text that is passed on
 FEW = 8  # of anything that may be many
-_SETTINGS = {
+_SETTINGS: dict[str, dict[str, Any]] = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": False},
     "core": {"allowed_network_hosts": []},
 }
@@ -27,15 +29,29 @@ _MADE = {"trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "com
 
 def main() -> None:
     """Answers requests, each a line `{"type", "bytes"}` and so many bytes, until there are no more."""
-    context = c2pa.Context.from_dict(_SETTINGS)
+    trust = _trusting(*map(Path, sys.argv[1:]))
+    context = c2pa.Context.from_dict(_SETTINGS | trust)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
     while line := sys.stdin.buffer.readline():
         asked = json.loads(line)
-        told = json.dumps(_answer(asked["type"], sys.stdin.buffer.read(asked["bytes"]), context))
+        answer = _answer(asked["type"], sys.stdin.buffer.read(asked["bytes"]), context)
+        if trust and answer and answer["state"] == "valid":
+            answer["state"] = "untrusted"  # with a list, to be valid and no more is to be not on it
+        told = json.dumps(answer)
         sys.stdout.buffer.write(told.encode() + b"\n")
         sys.stdout.buffer.flush()
+
+
+def _trusting(anchors: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Settings that trust who signs under the certificates in a file; none that trust nobody."""
+    if anchors is None:
+        return {}
+    return {
+        "verify": _SETTINGS["verify"] | {"verify_trust": True},
+        "trust": {"trust_anchors": anchors.read_text("ascii")},
+    }
 
 
 def _answer(kind: str, content: bytes, context: Any) -> dict[str, Any] | None:

@@ -1,8 +1,9 @@
 """C2PA manifests: what a file's signed history says, read by a process that may die (`manifest_reader`).
 
 What is told is a claim. `valid` means that the signature holds and the bytes are those that were signed; it does not
-say that the signer can be trusted, since no list of trusted signers is kept here. Nothing is fetched. A reader that
-crashes or takes too long is replaced, and the manifest counts as there and unreadable: it keeps no file from its score.
+say that the signer can be trusted. Where an operator has a list of certificates, it is `trusted` or `untrusted`
+instead. Nothing is fetched. A reader that crashes or takes too long is replaced, and the manifest counts as there and
+unreadable: it keeps no file from its score.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from moderation import logs
+from worker import anchors
 from worker.storable import storable
 
 SECONDS = 20.0
@@ -31,7 +33,7 @@ Text = Annotated[str, AfterValidator(lambda text: storable(text, 80))]
 class Claims(BaseModel):
     """What the reader answers, held to lengths: it has run hostile bytes through native code."""
 
-    state: Literal["valid", "trusted", "invalid", "remote", "unreadable"]
+    state: Literal["valid", "trusted", "untrusted", "invalid", "remote", "unreadable"]
     issuer: Text | None = None
     generator: Text | None = None
     actions: list[Text] = Field(default=[], max_length=8)
@@ -42,8 +44,16 @@ class Claims(BaseModel):
 class Reader:
     """One reading process, started when it is first needed and again when it has died. Safe from many threads."""
 
-    def __init__(self, seconds: float = SECONDS, program: Path = _PROGRAM) -> None:
-        self._seconds, self._program = seconds, program
+    def __init__(self, seconds: float = SECONDS, program: Path = _PROGRAM, trusted: Path | None = None) -> None:
+        """``trusted`` is a PEM file of certificates.
+
+        Raises:
+            BadSettings: when it is none.
+        """
+        self._seconds, self._command = seconds, [sys.executable, "-I", str(program)]
+        if trusted is not None:
+            anchors.count(trusted)
+            self._command.append(str(trusted.resolve()))
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -57,7 +67,7 @@ class Reader:
             answer = self._asked(content, content_type)
         if answer is None:
             return None
-        valid = {"valid": True, "trusted": True, "invalid": False}.get(answer.state)
+        valid = {"valid": True, "trusted": True, "untrusted": True, "invalid": False}.get(answer.state)
         return {"present": True, "valid": valid, **answer.model_dump()}
 
     def close(self) -> None:
@@ -88,7 +98,7 @@ class Reader:
 
     def _started(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-I", str(self._program)],
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ from model.errors import ReleaseError
 from moderation import logs, queue
 from moderation.errors import BadSettings
 from moderation.settings import Settings
-from worker import progress
+from worker import anchors, progress
 from worker.application import FETCHING_CHILDREN, Workplace, application
 
 # They say two lines for every order, however little it held; what a batch came to is one line of our own.
@@ -29,12 +29,14 @@ def worker(settings: Settings) -> None:
     """Scores what waits until told to stop, then exits.
 
     Raises:
-        BadSettings: when there is no usable detector release.
+        BadSettings: when there is no usable detector release, or no list of certificates where one is named.
     """
     try:
         releases.read(settings.detector)
     except ReleaseError as error:  # said once, here, instead of by every child that is started
         raise BadSettings(f"the detector cannot be used: {error}") from error
+    if settings.c2pa_anchors is not None:
+        anchors.count(settings.c2pa_anchors)
     place = application(settings)
 
     def warm(**_: object) -> None:

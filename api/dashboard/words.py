@@ -125,6 +125,7 @@ def number(value: object) -> str:
 MANIFESTS = {
     "valid": "Its signature holds. Whether the signer can be trusted was not looked into",
     "trusted": "Its signature holds, and the signer is on the list of trusted ones",
+    "untrusted": "Its signature holds, but the signer is not on the list of trusted ones",
     "invalid": "It does not belong to these bytes: they were changed after signing, or the signature is broken",
     "remote": "It is kept on another server, which was not asked",
     "unreadable": "It is there and cannot be read",

@@ -110,11 +110,14 @@ class JudgedMedia(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a file's C2PA manifest claims. Nothing was fetched, and no signer is trusted more than another."""
+    """What a file's C2PA manifest claims. Nothing was fetched."""
 
     present: bool
     valid: bool | None = Field(description="whether signature and bytes agree; null when it could not be read")
-    state: str = Field(description="`valid`, `invalid`, `trusted`, `remote` (not fetched) or `unreadable`")
+    state: str = Field(
+        description="`valid`, `invalid`, `remote` (not fetched) or `unreadable`; `trusted` or `untrusted` in place of "
+        "`valid` where the operator keeps a list of signers"
+    )
     issuer: str | None = Field(description="who signed, as the certificate says")
     generator: str | None = Field(description="the program that wrote the manifest")
     actions: list[str]

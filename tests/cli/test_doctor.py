@@ -24,7 +24,7 @@ def test_a_sound_installation_is_well(monkeypatch: pytest.MonkeyPatch, settings:
     assert answer["ok"], answer
     assert told.exit_code == 0
     names = [check["check"] for check in answer["checks"]]
-    assert names == ["settings", "database", "migrations", "redis", "storage", "detector", "device"]
+    assert names == ["settings", "database", "migrations", "redis", "storage", "detector", "device", "signers"]
 
 
 def test_each_thing_that_is_missing_is_named(
@@ -36,6 +36,7 @@ def test_each_thing_that_is_missing_is_named(
         "media": f"file://{tmp_path / 'nowhere'}",
         "detector": tmp_path / "nothing",
         "device": "cuda:0",
+        "c2pa_anchors": tmp_path / "nothing.pem",
     }
     told = examined(monkeypatch, settings.model_copy(update=away), "--json")
     assert told.exit_code == 1

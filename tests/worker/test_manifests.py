@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image
 
+from moderation.errors import BadSettings
 from tests.movies import clip, shades
 from worker import provenance
 from worker.manifests import Reader
@@ -58,14 +59,16 @@ def _certificate(name, key, issuer, issuer_key, *, authority):
 
 @pytest.fixture(scope="module")
 def sign():
-    """Signs a file with a certificate of our own making: ``sign(content, type, source type)``."""
+    """Signs a file with a certificate of our own making: ``sign(content, type, source type)``. ``sign.root`` is what it
+    was issued under.
+    """
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root, name = (
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text), x509.NameAttribute(NameOID.ORGANIZATION_NAME, text)])
         for text in ("Root", "Test Press")
     )
-    chain = _certificate(name, key, root, root_key, authority=False)
-    chain += _certificate(root, root_key, root, root_key, authority=True)
+    authority = _certificate(root, root_key, root, root_key, authority=True)
+    chain = _certificate(name, key, root, root_key, authority=False) + authority
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -85,7 +88,16 @@ def sign():
             builder.sign(signer, kind, io.BytesIO(content), out)
         return out.getvalue()
 
+    signed.root = authority
     return signed
+
+
+@pytest.fixture
+def stranger():
+    """Another authority's certificate, under the very name of ours."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Root")])
+    return _certificate(name, key, name, key, authority=True)
 
 
 @pytest.fixture
@@ -134,6 +146,41 @@ def test_bytes_that_changed_after_signing_are_invalid_and_their_claim_stands(rea
     changed[-40] ^= 0xFF
     (told,) = provenance.read(reader, [bytes(changed)])
     assert (told["c2pa"]["valid"], told["c2pa"]["ai_generated"]) == (False, True)
+
+
+@pytest.mark.parametrize(("listed", "state"), [("both", "trusted"), ("stranger", "untrusted")])
+def test_a_signer_is_trusted_who_signs_under_a_listed_certificate(tmp_path, sign, stranger, listed, state):
+    path = tmp_path / "anchors.pem"
+    path.write_bytes(stranger + (sign.root if listed == "both" else b""))
+    reader = Reader(trusted=path)
+    try:
+        whole = sign(photograph(), "image/jpeg", TAKEN)
+        changed = bytearray(whole)
+        changed[-40] ^= 0xFF
+        told, broken, plain = provenance.read(reader, [whole, bytes(changed), photograph()])
+    finally:
+        reader.close()
+    assert (told["c2pa"]["state"], told["c2pa"]["valid"]) == (state, True)
+    assert (broken["c2pa"]["state"], broken["c2pa"]["valid"]) == ("invalid", False)
+    assert plain["c2pa"] is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"trust me",
+        b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE-----\nü".encode(),
+    ],
+)
+def test_a_broken_list_of_signers_is_refused_at_once(tmp_path, content):
+    path = tmp_path / "anchors.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadSettings, match="UNMASK_C2PA_ANCHORS"):
+        Reader(trusted=path)
 
 
 def test_a_manifest_elsewhere_is_not_fetched(reader, sign):
