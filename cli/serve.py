@@ -1,4 +1,4 @@
-"""The three kinds of process that make up an installation: `unmask api`, `unmask worker`, `unmask upkeep`."""
+"""The kinds of process that make up an installation: `unmask api`, `worker`, `upkeep`, and `fetcher` where wanted."""
 
 import os
 import sys
@@ -26,6 +26,14 @@ def worker() -> None:
     from worker import run
 
     run.worker(settings.load())
+
+
+@click.command()
+def fetcher() -> None:
+    """Fetch media beside upkeep, which fetches by itself: add one where `unmask_submissions_fetching` grows."""
+    from worker import run
+
+    run.fetcher(settings.load())
 
 
 @click.command()

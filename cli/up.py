@@ -24,9 +24,10 @@ GRACE_SECONDS = 45  # longer than a worker takes to finish its batch, see worker
 
 @click.command()
 @click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="Scoring processes.")
+@click.option("--fetchers", type=click.IntRange(0, 64), default=0, help="Fetching processes beside upkeep's own.")
 @click.option("--host", help="Where to listen; UNMASK_HOST, or 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65535), help="UNMASK_PORT, or 8000; 0 takes a free one.")
-def up(workers: int, host: str | None, port: int | None) -> None:
+def up(workers: int, fetchers: int, host: str | None, port: int | None) -> None:
     """Run Unmask on this machine until Ctrl-C; a second Ctrl-C does not wait.
 
     What UNMASK_DATABASE_URL and UNMASK_REDIS_URL do not name is started here and kept in UNMASK_HOME.
@@ -43,7 +44,7 @@ def up(workers: int, host: str | None, port: int | None) -> None:
         kept = home.secrets()
         environment = _environment(given, home, kept, *listen)
         with _supervised(home, environment) as supervisor:
-            _start(supervisor, given, home, kept, environment, workers)
+            _start(supervisor, given, home, kept, environment, _wanted(workers, fetchers))
             supervisor.watch()
 
 
@@ -59,8 +60,15 @@ def _supervised(home: Home, environment: dict[str, str]) -> Iterator[Supervisor]
         supervisor.stop()
 
 
+def _wanted(workers: int, fetchers: int) -> dict[str, str]:
+    """Returns the verbs of the processes beside the web, by name."""
+    several = {f"{verb}-{number}": verb for verb, many in (("worker", workers), ("fetcher", fetchers))
+               for number in range(1, many + 1)}  # fmt: skip
+    return several | {"upkeep": "upkeep"}
+
+
 def _start(
-    supervisor: Supervisor, given: Given, home: Home, kept: Secrets, environment: dict[str, str], workers: int
+    supervisor: Supervisor, given: Given, home: Home, kept: Secrets, environment: dict[str, str], wanted: dict[str, str]
 ) -> None:
     console = Console(stderr=True)
     with console.status("starting the engines") as status:
@@ -68,7 +76,7 @@ def _start(
         status.update("preparing the database and the place for media")
         _prepare(environment)
         status.update("starting the API and the workers")
-        supervisor.start(*_processes(home, environment, workers))
+        supervisor.start(*_processes(home, environment, wanted))
     address = _address(environment)
     commands = "unmask" if given.home == Path(".unmask") else f"UNMASK_HOME={given.home} unmask"
     click.echo(
@@ -103,14 +111,13 @@ def _engines(given: Given, home: Home, kept: Secrets) -> list[Service]:
     return wanted
 
 
-def _processes(home: Home, environment: dict[str, str], workers: int) -> list[Service]:
+def _processes(home: Home, environment: dict[str, str], wanted: dict[str, str]) -> list[Service]:
     """Returns our own processes: the web is ready when it says so, the others when their first heartbeat has come."""
     address = _address(environment)
     api = Program("api", _verb("api"), environment, grace_seconds=GRACE_SECONDS)
-    names = {f"worker-{number}": "worker" for number in range(1, workers + 1)} | {"upkeep": "upkeep"}
     return [
         Service(api, lambda: answers(f"{address}/readyz")),
-        *(_beating(name, verb, home, environment) for name, verb in names.items()),
+        *(_beating(name, verb, home, environment) for name, verb in wanted.items()),
     ]
 
 

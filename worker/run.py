@@ -1,6 +1,7 @@
-"""Starts the worker processes: `worker` scores, one a device; `upkeep` looks after the ledger, fetches, sends webhooks.
+"""Starts the worker processes: `worker` scores, one a device; `upkeep` looks after the ledger, fetches, sends webhooks;
+`fetcher` fetches beside it.
 
-Both fork children that do the work (prefork), because only then can a task that exceeds its time be ended. `upkeep`
+All fork children that do the work (prefork), because only then can a task that exceeds its time be ended. `upkeep`
 embeds Celery beat and has four children, of which two at most fetch, so that neither a slow server nor a slow receiver
 holds up the chores.
 """
@@ -53,6 +54,11 @@ def upkeep(settings: Settings) -> None:
     """Keeps the ledger, fetches and sends webhooks until told to stop, then exits. Beat is in here: run exactly one."""
     lanes = (queue.UPKEEP, queue.DELIVERIES, queue.FETCHING)
     _work(application(settings), "upkeep", lanes, children=2 + FETCHING_CHILDREN, beat=True)
+
+
+def fetcher(settings: Settings) -> None:
+    """Fetches what waits until told to stop, then exits. As many may run as there is to fetch for."""
+    _work(application(settings), "fetcher", (queue.FETCHING,), children=FETCHING_CHILDREN)
 
 
 def _work(place: Workplace, role: str, queues: tuple[str, ...], *, children: int, beat: bool = False) -> None:

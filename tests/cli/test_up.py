@@ -60,8 +60,8 @@ def test_state_is_found_again_and_the_home_may_be_deep(home: Path) -> None:
 
 def test_with_engines_of_the_operators_it_starts_none(home: Path, engines: Engines, Session: object) -> None:
     named = {"UNMASK_DATABASE_URL": engines.database_url, "UNMASK_REDIS_URL": engines.redis_url}
-    with running(home, "--workers", "0", **named) as it:
-        assert {child.name for child in it.home.leftovers()} == {"api", "upkeep"}
+    with running(home, "--workers", "0", "--fetchers", "2", **named) as it:
+        assert {child.name for child in it.home.leftovers()} == {"api", "upkeep", "fetcher-1", "fetcher-2"}
         assert it.environment["UNMASK_DATABASE_URL"] == engines.database_url
         assert not (home / "postgres").exists()
         assert not (home / "redis").exists()
