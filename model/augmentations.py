@@ -26,11 +26,14 @@ _KERNELS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS
 _CHROMA = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 
 
+Colour = tuple[int, int, int]
+
+
 class Rectangle(NamedTuple):
     """`edges` are left, top, right and bottom in a view's pixels, 0 or more; `colour` is of what hides there."""
 
     edges: tuple[int, int, int, int]
-    colour: tuple[int, int, int]
+    colour: Colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +51,27 @@ class Placement:
 
     def cut(self, view: Image) -> Image:
         """uint8 (side, side, 3): the crop of the view."""
-        if self.frame is not None:
-            left, top, right, bottom = self.frame.edges
-            ground = np.full_like(view, self.frame.colour)
-            ground[top:bottom, left:right] = view[top:bottom, left:right]
-            view = ground
-        if self.bar is not None:
-            left, top, right, bottom = self.bar.edges
-            view = view.copy()
-            view[top:bottom, left:right] = self.bar.colour
-        return self._cut(view, cv2.BORDER_REPLICATE)
+        ground, cover = (0 if hiding is None else hiding.colour for hiding in (self.frame, self.bar))
+        return self._cut(self._hidden(view, ground, cover), cv2.BORDER_REPLICATE)
 
     def cut_map(self, altered: Image, view_side: int, cells: int) -> Image:
         """uint8 (cells, cells): the same crop of a map of the view, 0 to 255. What nobody sees is unaltered."""
         spread = cv2.resize(altered, (view_side, view_side), interpolation=cv2.INTER_LINEAR)
+        crop = self._cut(self._hidden(spread, 0, 0), cv2.BORDER_CONSTANT)
+        return np.asarray(cv2.resize(crop, (cells, cells), interpolation=cv2.INTER_AREA), np.uint8)
+
+    def _hidden(self, picture: Image, ground: int | Colour, cover: int | Colour) -> Image:
+        """The picture, `ground` beyond the frame and `cover` behind the bar."""
         if self.frame is not None:
             left, top, right, bottom = self.frame.edges
-            seen = np.zeros_like(spread)
-            seen[top:bottom, left:right] = spread[top:bottom, left:right]
-            spread = seen
+            within = picture[top:bottom, left:right]
+            picture = np.full_like(picture, ground)
+            picture[top:bottom, left:right] = within
         if self.bar is not None:
             left, top, right, bottom = self.bar.edges
-            spread[top:bottom, left:right] = 0
-        crop = self._cut(spread, cv2.BORDER_CONSTANT)
-        return np.asarray(cv2.resize(crop, (cells, cells), interpolation=cv2.INTER_AREA), np.uint8)
+            picture = picture.copy()
+            picture[top:bottom, left:right] = cover
+        return picture
 
     def _cut(self, picture: Image, border: int) -> Image:
         crop = cv2.warpAffine(picture, self.turn, (self.side, self.side), flags=cv2.INTER_LINEAR, borderMode=border)
@@ -124,12 +124,12 @@ def _frame(box: Floats, chance: np.random.Generator) -> Rectangle:
     return _rectangle(near - chance.uniform(-0.1, 0.1, 2) * reach, far + chance.uniform(-0.1, 0.1, 2) * reach, ground)
 
 
-def _rectangle(near: Floats, far: Floats, colour: tuple[int, int, int]) -> Rectangle:
+def _rectangle(near: Floats, far: Floats, colour: Colour) -> Rectangle:
     left, top, right, bottom = (max(0, int(at)) for at in (*near, *far))
     return Rectangle((left, top, right, bottom), colour)
 
 
-def _colour(chance: np.random.Generator) -> tuple[int, int, int]:
+def _colour(chance: np.random.Generator) -> Colour:
     red, green, blue = (int(value) for value in chance.integers(0, 256, 3))
     return red, green, blue
 

@@ -96,7 +96,7 @@ def sign():
 def stranger():
     """Another authority's certificate, under the very name of ours."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Root")])
+    name = x509.Name([x509.NameAttribute(oid, "Root") for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME)])
     return _certificate(name, key, name, key, authority=True)
 
 
