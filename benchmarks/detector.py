@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from model import crops, pixels, procedural, releases
+from model import pixels, procedural, releases
 from model.detector import Detector, Failure, Sheet
 
 QUALITY = 90
@@ -121,9 +121,9 @@ def _steps(detector: Detector, files: Sequence[bytes]) -> dict[str, tuple[Callab
     finder = detector._finder  # noqa: SLF001 - the part itself, as `prepare` uses it
     decoded = [next(pixels.decode(content)).pixels for content in files]
     found = [finder.find(image) for image in decoded]
-    (size, margin) = detector.panel.views[0]
+    cutting = detector.panel.cuttings[0]
     stack = np.stack([
-        crops.square(image, faces[0].box, margin, size) if faces else crops.whole(image, size)
+        cutting.face(image, faces[0].box) if faces else cutting.picture(image)
         for image, faces in zip(decoded, found, strict=True)
     ])  # fmt: skip
     stack = np.resize(stack, (BATCH, *stack.shape[1:]))
@@ -135,7 +135,7 @@ def _steps(detector: Detector, files: Sequence[bytes]) -> dict[str, tuple[Callab
     def cut() -> None:
         for image, faces in zip(decoded, found, strict=True):
             for face in faces:
-                crops.square(image, face.box, margin, size)
+                cutting.face(image, face.box)
 
     def whole() -> None:
         answers = detector.score(files)

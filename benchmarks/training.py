@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from model import albums, batches, procedural, recipes, training
+from model import albums, batches, crops, procedural, recipes, training
 from model.albums import Album
 from model.batches import Batch, Batches
 from model.sources import Item
@@ -83,8 +83,8 @@ def _measured(cases: Sequence[tuple[str, int]], batch: int, place: Place) -> lis
 
 def _album() -> Album:
     """Drawn faces, half of them said to be fakes."""
-    side = albums.SIDE
-    views = np.stack([procedural.portrait(side, side, side / albums.MARGIN, seed)[0] for seed in range(FACES)])
+    side = crops.VIEW
+    views = np.stack([procedural.portrait(side, side, side / crops.VIEW_MARGIN, seed)[0] for seed in range(FACES)])
     items = [Item(Path(f"{row}"), f"drawn/{row}", "drawn", row % 2, str(row)) for row in range(FACES)]
     box, marks = np.array([32, 32, 160, 160]), np.array([[80, 95], [144, 95], [112, 125], [90, 160], [134, 160]])
     return Album(

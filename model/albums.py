@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import crops, pairs, pixels
+from model.crops import VIEW, VIEW_MARGIN
 from model.errors import BadImage
 from model.faces import FaceFinder, FoundFace
 from model.sources import Item
 
-SIDE = 224  # pixels
 _ARRAYS = ("views", "boxes", "landmarks", "changes", "originals")
 NONE = -1
-MARGIN = 1.4  # side of the view / longer side of the face's box
 
 
 class Views(Protocol):
@@ -95,14 +94,14 @@ def chosen(album: Album, wanted: Callable[[Item], bool]) -> Album:
 
 
 def _key(items: Sequence[Item], finder_name: str) -> str:
-    listed = "\n".join([f"2 {finder_name} {SIDE} {MARGIN}", *(f"{item.name} {item.path}" for item in items)])
+    listed = "\n".join([f"2 {finder_name} {VIEW} {VIEW_MARGIN}", *(f"{item.name} {item.path}" for item in items)])
     return hashlib.sha256(listed.encode()).hexdigest()[:16]
 
 
 def _build(home: Path, items: Sequence[Item], finder: FaceFinder, done: Callable[[], object]) -> None:
     home.mkdir(parents=True, exist_ok=True)
     count = len(items)
-    views = np.lib.format.open_memmap(home / "views.npy", "w+", np.uint8, (count, SIDE, SIDE, 3))
+    views = np.lib.format.open_memmap(home / "views.npy", "w+", np.uint8, (count, VIEW, VIEW, 3))
     boxes, landmarks = np.zeros((count, 4), np.float32), np.zeros((count, 5, 2), np.float32)
     changes, originals = np.zeros((count, pairs.CELLS, pairs.CELLS), np.uint8), np.full(count, NONE, np.int32)
     with_face: list[int] = []
@@ -182,10 +181,8 @@ def _decoded(item: Item) -> NDArray[np.uint8] | None:
 
 
 def _face(image: NDArray[np.uint8], face: FoundFace) -> Face:
-    x, y, width, height = face.box
-    scale = SIDE / (max(width, height) * MARGIN)
-    origin = np.array([x + width / 2, y + height / 2], np.float32) - SIDE / scale / 2
-    box = np.array([x, y, width, height], np.float32) * scale
-    box[:2] -= origin * scale
-    marks = np.full((5, 2), np.nan, np.float32) if face.landmarks is None else (face.landmarks - origin) * scale
-    return crops.square(image, face.box, MARGIN, SIDE), box, np.asarray(marks, np.float32)
+    view, place = crops.view(image, face.box)
+    box, scale = np.array(place, np.float32), max(place[2:]) / max(face.box[2:])
+    if face.landmarks is None:
+        return view, box, np.full((5, 2), np.nan, np.float32)
+    return view, box, np.asarray((face.landmarks - np.array(face.box[:2])) * scale + box[:2], np.float32)

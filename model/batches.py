@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from model import augmentations, networks
-from model.albums import SIDE, Album
+from model.albums import Album
+from model.crops import VIEW
 from model.errors import DatasetError
 from model.forgeries import MANIPULATED, SYNTHETIC, Forger, Shown
 from model.recipes import Recipe
@@ -163,7 +164,7 @@ class Batches(Dataset[Batch]):
         cells = networks.map_cells(size)
         placed = augmentations.place(shown.box, shown.landmarks, self._recipe.data.margin, chance, odds)
         crop = augmentations.equalise(augmentations.alter(placed.cut(shown.view), chance, odds), size, chance, odds)
-        altered = None if shown.altered is None else placed.cut_map(shown.altered, SIDE, cells)
+        altered = None if shown.altered is None else placed.cut_map(shown.altered, VIEW, cells)
         kind = shown.kind if self._recipe.network.heads == "two" else min(shown.kind, 1)
         degraded = augmentations.degrade(crop, chance) if step >= self._consistent else crop
         return (

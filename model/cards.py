@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from model import releases
+from model import crops, releases
 from model.evaluation import pages, words
 from model.releases import Release
 
@@ -76,9 +76,10 @@ def page(release: Release, report: Mapping[str, Any], notes: str) -> str:
 
 def _what(release: Release) -> str:
     steps = release.preprocessing
+    cut = f"cut from a view of {crops.VIEW} pixels, as training held faces" if steps.through else "cut from the picture"
     return (
         f"Faces in images: 0 is real, 1 is fake, and a score is the calibrated probability of fake. Network: "
-        f"{release.backbone}, on crops of {steps.size} pixels at {steps.margin:g} times the face's box."
+        f"{release.backbone}, on crops of {steps.size} pixels at {steps.margin:g} times the face's box, {cut}."
     )
 
 

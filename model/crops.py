@@ -1,19 +1,53 @@
 """From a face's box to the square of pixels that the network sees: one margin for every source.
 
 The margin is small because the largest training set is cropped tightly: pixels that are missing there must be made
-up by repeating edges, and a network can tell made-up pixels from seen ones. It refuses boxes without an area.
+up by repeating edges, and a network can tell made-up pixels from seen ones.
+
+Training holds every face as a *view* of one size and cuts its crops from that. A network learns how such resampled
+pixels look, so what it judges later goes the same way, through a view. It refuses boxes without an area.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 MARGIN = 1.15  # side of the crop / longer side of the face's box
+VIEW = 224  # pixels a side of a view
+VIEW_MARGIN = 1.4  # side of a view / longer side of the face's box
 
 Image = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
+
+
+class Cutting(NamedTuple):
+    """How a network wants its crops: `size` in pixels, `margin`, and whether faces come `through` a view."""
+
+    size: int
+    margin: float
+    through: bool = False
+
+    def face(self, image: Image, box: Box) -> Image:
+        """uint8 (size, size, 3): see `square`."""
+        seen, place = view(image, box) if self.through else (image, box)
+        return square(seen, place, self.margin, self.size)
+
+    def picture(self, image: Image) -> Image:
+        """uint8 (size, size, 3): see `whole`."""
+        return whole(image, self.size)
+
+
+def view(image: Image, box: Box) -> tuple[Image, Box]:
+    """uint8 (224, 224, 3) around the face, whose longer side becomes 160 pixels, and the box in the view's pixels.
+    Raises ValueError as `square`.
+    """
+    seen = square(image, box, VIEW_MARGIN, VIEW)
+    scale = VIEW / (max(box[2:]) * VIEW_MARGIN)
+    width, height = box[2] * scale, box[3] * scale
+    return seen, ((VIEW - width) / 2, (VIEW - height) / 2, width, height)
 
 
 def square(image: Image, box: Box, margin: float, size: int) -> Image:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model import bands, clips, crops, faces, pixels, releases, videos
+from model import bands, clips, faces, pixels, releases, videos
 from model.errors import BadImage, ReleaseError
 from model.faces import FaceFinder, FoundFace
 from model.panels import Panel
@@ -93,7 +93,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One picture on its way to the network, as one crop for each of the panel's views: of a face whose `place` is
+    """One picture on its way to the network, as one crop for each of the panel's cuttings: of a face whose `place` is
     the finder's own box, or of a whole frame when there is none.
     """
 
@@ -220,13 +220,13 @@ class Detector:
 
     def _cuts(self, frame: Frame) -> list[Cut]:
         found = self._finder.find(frame.pixels)
-        index, time, views = frame.index, frame.time, self.panel.views
+        index, time, cuttings = frame.index, frame.time, self.panel.cuttings
         if not found:
-            return [Cut(index, time, tuple(crops.whole(frame.pixels, size) for size, _ in views))]
+            return [Cut(index, time, tuple(each.picture(frame.pixels) for each in cuttings))]
         return [
             Cut(index, time, seen, face.box, _clipped(face, frame.pixels), _quality(face, seen[0], frame.jpeg_quality))
             for face in found
-            for seen in [tuple(crops.square(frame.pixels, face.box, margin, size) for size, margin in views)]
+            for seen in [tuple(each.face(frame.pixels, face.box) for each in cuttings)]
         ]
 
     def _votes(self, cuts: Sequence[Cut]) -> list[Vote]:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import selfblending, splicing
-from model.albums import NONE, SIDE, Album
+from model.albums import NONE, Album
+from model.crops import VIEW
 from model.recipes import Shares
 
 REAL, MANIPULATED, SYNTHETIC = 0, 1, 2
@@ -85,7 +86,7 @@ class Forger:
         """The forgery in one half of the face or around one feature, the original elsewhere."""
         album = self._album
         part = _part(album.boxes[fake], chance)
-        change = cv2.resize(album.changes[fake], (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) * part
+        change = cv2.resize(album.changes[fake], (VIEW, VIEW), interpolation=cv2.INTER_LINEAR) * part
         if change.mean() / 255 < UNTOUCHED * 2:
             return self._forged(fake, original)
         real = album.views[original].astype(np.float32)
@@ -115,6 +116,6 @@ def _part(box: NDArray[np.float32], chance: np.random.Generator) -> NDArray[np.f
     """float32 (224, 224), 1 on one side of a soft line through the face at a random angle."""
     x, y, width, height = (float(value) for value in box)
     angle, away = chance.uniform(0, 2 * np.pi), chance.uniform(-0.15, 0.15)
-    down, across = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
+    down, across = np.mgrid[0:VIEW, 0:VIEW].astype(np.float32)
     reach = (across - x - width / 2) * np.cos(angle) + (down - y - height / 2) * np.sin(angle) - away * height
     return np.asarray(np.clip(reach / chance.uniform(4, 20) + 0.5, 0, 1), np.float32)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from model import crops, procedural, releases
+from model import procedural, releases
 from model.detector import Detector, Failure, Judgement
 from model.errors import ReleaseError
 from model.procedural import Picture
@@ -96,7 +96,7 @@ def files() -> dict[str, bytes]:
 
 
 def _answers(detector: Detector) -> dict[str, Layer]:
-    views = detector.panel.views
+    cuttings = detector.panel.cuttings
     plain: dict[str, Callable[[int], Picture]] = {
         "noise": lambda size: procedural.noise(size, 1),
         "gradient": procedural.gradient,
@@ -105,15 +105,14 @@ def _answers(detector: Detector) -> dict[str, Layer]:
         "black": lambda size: np.zeros((size, size, 3), np.uint8),
     }
     drawn = {seed: procedural.portrait(360, 420, 220, seed) for seed in range(3)}
-    given = {name: tuple(make(size) for size, _ in views) for name, make in plain.items()}
+    given = {name: tuple(make(each.size) for each in cuttings) for name, make in plain.items()}
     cut = {
-        f"drawn-{seed}": tuple(crops.square(picture, box, margin, size) for size, margin in views)
-        for seed, (picture, box) in drawn.items()
+        f"drawn-{seed}": tuple(each.face(picture, box) for each in cuttings) for seed, (picture, box) in drawn.items()
     }
     # A face at the edge, and one that is smaller than the network's crop: repeated pixels, and the growing kernel.
     edge, small = procedural.portrait(200, 220, 240, 1), procedural.portrait(120, 140, 70, 2)
     for name, (picture, box) in {"edge": edge, "small": small}.items():
-        cut[name] = tuple(crops.square(picture, box, margin, size) for size, margin in views)
+        cut[name] = tuple(each.face(picture, box) for each in cuttings)
     pictures = files()
     said = detector.score(list(pictures.values()))
     return {

@@ -1,6 +1,6 @@
 """Who judges crops: the network of a release, or the networks of all an ensemble's members, as one.
 
-Members may cut faces differently, so a face comes as one crop a *view* (size and margin). A member's logit is
+Members may cut faces differently, so a face comes as one crop a *cutting* (see `crops.Cutting`). A member's logit is
 calibrated before it counts, or the one with the loudest logits would decide alone; the weighted mean is the
 ensemble's, which has a calibration of its own. It refuses to hide that its members disagree.
 """
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from model import backends, familiarity, heads, releases
 from model.backends import FEATURES, LOGITS, Backend, Crops, Floats
 from model.calibration import Calibration
+from model.crops import Cutting
 from model.errors import ReleaseError
 from model.familiarity import Familiarity
 from model.releases import Release
@@ -23,7 +24,6 @@ from model.releases import Release
 AT_ONCE = 64  # crops a forward pass: more is not faster on a CPU and would only cost memory
 PLAIN = Calibration()
 
-View = tuple[int, float]  # size in pixels and margin of a crop
 Numbers = NDArray[np.float64]
 
 
@@ -44,17 +44,17 @@ class Opinions:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """One network of a panel: its release, its backend, its share of the vote, and which of the views it sees."""
+    """One network of a panel: its release, its backend, its share of the vote, and which of the cuttings it sees."""
 
     release: Release
     backend: Backend
     weight: float
     calibration: Calibration
     familiar: Familiarity | None
-    view: int
+    cutting: int
 
     def opinions(self, crops: Sequence[Crops]) -> Opinions:
-        """What this network alone says of crops (size, size, 3) of its view. Raises ReleaseError where that is not a
+        """What this network alone says of crops (size, size, 3) of its cutting. Raises ReleaseError where that is not a
         number, which must never pass for a low score.
         """
         seen = self.look(crops, [LOGITS, FEATURES])
@@ -83,14 +83,14 @@ class Seat:
 class Panel:
     """The networks of a release on one device."""
 
-    def __init__(self, release: Release, seats: Sequence[Seat], views: Sequence[View]) -> None:
-        self.release, self.seats, self.views = release, tuple(seats), tuple(views)
+    def __init__(self, release: Release, seats: Sequence[Seat], cuttings: Sequence[Cutting]) -> None:
+        self.release, self.seats, self.cuttings = release, tuple(seats), tuple(cuttings)
 
     @classmethod
     def load(cls, release: Release, device: str, threads: int) -> Panel:
         """Every network of the release on `auto`, `cpu` or `cuda:N`. Raises ReleaseError and DeviceError."""
         found = release.networks
-        views = list(dict.fromkeys((one.preprocessing.size, one.preprocessing.margin) for one, _ in found))
+        cuttings = list(dict.fromkeys(one.preprocessing.cutting for one, _ in found))
         seats = [
             Seat(
                 one,
@@ -98,17 +98,17 @@ class Panel:
                 weight,
                 one.calibration if release.members else PLAIN,
                 familiarity.read(path) if (path := one.file(releases.FAMILIAR)) else None,
-                views.index((one.preprocessing.size, one.preprocessing.margin)),
+                cuttings.index(one.preprocessing.cutting),
             )
             for one, weight in found
         ]
-        return cls(release, seats, views)
+        return cls(release, seats, cuttings)
 
     def opinions(self, faces: Sequence[Sequence[Crops]]) -> Opinions:
-        """What the panel says of faces, each of them a crop (size, size, 3) a view."""
+        """What the panel says of faces, each of them a crop (size, size, 3) a cutting."""
         if not faces:
             return Opinions(*(np.zeros(0) for _ in range(5)))
-        said = [seat.opinions([face[seat.view] for face in faces]) for seat in self.seats]
+        said = [seat.opinions([face[seat.cutting] for face in faces]) for seat in self.seats]
         if len(said) == 1:
             return said[0]
         weights = np.array([seat.weight for seat in self.seats])

@@ -33,11 +33,12 @@ def write(directory: Path, version: str, run: Run, divided: Mapping[str, Sequenc
     rounded = {name: _rounded(tensor) for name, tensor in network.state_dict().items()}
     (directory / releases.WEIGHTS).write_bytes(save(rounded))
     network.load_state_dict(rounded)
-    exporting.export(network.eval(), recipe.schedule.size, directory / releases.GRAPH)
+    size = recipe.release.size or recipe.schedule.size
+    exporting.export(network.eval(), size, directory / releases.GRAPH)
     releases.write_list(directory, divided[splits.TRAIN], filter(splits.calibrates, divided[splits.UNSEEN]))
     if faces.LOCATOR.exists():
         shutil.copyfile(faces.LOCATOR, directory / releases.FACES)
-    steps = Preprocessing(recipe.schedule.size, recipe.data.margin, *recipe.normalisation)
+    steps = Preprocessing(size, recipe.data.margin, *recipe.normalisation, through=True)
     release = Release(
         directory, "unmask", version, recipe.network.backbone, steps, calibration.Calibration(),
         Thresholds(0.5, 0.5), limits, heads=network.names,

@@ -205,9 +205,12 @@ class Sweep(Section):
 
 
 class Published(Section):
-    """`[release]`: its version, and the limits below which a face is inconclusive."""
+    """`[release]`: its version, the limits below which a face is inconclusive, and the size in pixels of the crops that
+    it judges, where another than the schedule's last does better on validation.
+    """
 
     version: str = "0.1.0"
+    size: Side | None = None
     face_pixels: Annotated[int, Field(ge=0)] = 64
     sharpness: NotNegative = 0.0
 

@@ -24,12 +24,13 @@ from typing import Any
 
 from model.bands import Thresholds
 from model.calibration import Calibration
+from model.crops import Cutting
 from model.errors import ReleaseError
 from model.heads import HEADS
 from model.sources import Item
 
-FORMAT = 2  # 1 knew neither heads, members nor golden sets; it is still read
-READABLE = (1, 2)
+FORMAT = 3  # 1 knew neither heads, members nor golden sets, 2 no views; both are still read
+READABLE = (1, 2, 3)
 TAUGHT, CALIBRATED = "training", "calibration"  # what a file on the training list was used for
 SHIPPED = Path(__file__).parent / "shipped"
 RECORD, WEIGHTS, GRAPH, FACES, FAMILIAR, GOLDEN, LIST, CARD = (
@@ -40,14 +41,20 @@ RECORD, WEIGHTS, GRAPH, FACES, FAMILIAR, GOLDEN, LIST, CARD = (
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """Crops of `size` pixels a side at `margin` times the face's box; RGB, (value / 255 - mean) / std, which the
-    network does itself.
+    """Crops of `size` pixels a side at `margin` times the face's box, cut from the picture or `through` a view (see
+    `crops.Cutting`); RGB, (value / 255 - mean) / std, which the network does itself.
     """
 
     size: int
     margin: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    through: bool = False
+
+    @property
+    def cutting(self) -> Cutting:
+        """How its crops are cut."""
+        return Cutting(self.size, self.margin, self.through)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +153,9 @@ def _release(directory: Path, said: Mapping[str, Any]) -> Release:
         name=said["name"],
         version=said["version"],
         backbone=said["backbone"],
-        preprocessing=Preprocessing(steps["size"], steps["margin"], tuple(steps["mean"]), tuple(steps["std"])),
+        preprocessing=Preprocessing(
+            steps["size"], steps["margin"], tuple(steps["mean"]), tuple(steps["std"]), steps.get("through", False)
+        ),
         calibration=Calibration(**said["calibration"]),
         thresholds=Thresholds(**said["thresholds"]),
         limits=Limits(**said["limits"]),

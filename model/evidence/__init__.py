@@ -57,7 +57,7 @@ def gather(detector: Detector, content: bytes) -> Evidence | Failure:
     chosen = sorted(faced, key=lambda pair: -pair[1].score)[:MOST]
     needed = {cut.frame for cut, _ in chosen} or {sheet.cuts[0].frame}
     frames = {frame.index: frame.pixels for frame in detector.frames(content) if frame.index in needed}
-    margin = max(margin for _, margin in detector.panel.views)
+    margin = max(cutting.margin for cutting in detector.panel.cuttings)
     found = [
         FaceEvidence(
             face,

@@ -87,11 +87,12 @@ def _spots(side: int) -> Floats:
 def _of_members(
     panel: Panel, seats: Sequence[Seat], face: Sequence[Crops], of: Callable[[Seat, Crops], Heatmap]
 ) -> Heatmap:
-    widest = max(margin for _, margin in panel.views)
-    side = max(size for size, margin in panel.views if margin == widest)
-    found = [of(seat, face[seat.view]) for seat in seats]
+    widest = max(each.margin for each in panel.cuttings)
+    side = max(each.size for each in panel.cuttings if each.margin == widest)
+    found = [of(seat, face[seat.cutting]) for seat in seats]
     placed = [
-        _placed(each.values, panel.views[seat.view][1] / widest, side) for seat, each in zip(seats, found, strict=True)
+        _placed(each.values, panel.cuttings[seat.cutting].margin / widest, side)
+        for seat, each in zip(seats, found, strict=True)
     ]
     weights = [seat.weight for seat in seats]
     return Heatmap(

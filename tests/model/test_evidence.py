@@ -11,6 +11,7 @@ from cli.predict import predict
 from model import evidence
 from model.bands import Thresholds
 from model.calibration import Calibration
+from model.crops import Cutting
 from model.detector import Failure
 from model.errors import ModelError
 from model.evidence import context, deletion, folders, heatmaps
@@ -99,7 +100,7 @@ def test_an_interval_holds_its_mean():
 
 def test_members_heat_lies_on_the_widest_square(tmp_path, crop):
     narrow, wide = seat(tmp_path, Mapped(), 1.0, 0), seat(tmp_path, Mapped(), 2.0, 1)
-    panel = Panel(narrow.release, [narrow, wide], [(SIDE, 1.0), (SIDE, 2.0)])
+    panel = Panel(narrow.release, [narrow, wide], [Cutting(SIDE, 1.0), Cutting(SIDE, 2.0)])
     _, heat = heatmaps.of_face(panel, (crop, crop))
     assert heat.values.shape == (SIDE, SIDE)
     assert heat.values[:16].max() <= 0.6  # beyond the narrow square only the wide one speaks
@@ -108,7 +109,7 @@ def test_members_heat_lies_on_the_widest_square(tmp_path, crop):
 
 def test_only_a_network_with_a_map_has_one(tmp_path, crop):
     one = seat(tmp_path, Spotted())
-    found = heatmaps.of_face(Panel(one.release, [one], [(SIDE, 1.15)]), (crop,))
+    found = heatmaps.of_face(Panel(one.release, [one], [Cutting(SIDE, 1.15)]), (crop,))
     assert [heat.kind for heat in found] == ["occlusion"]
 
 

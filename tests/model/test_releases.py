@@ -30,6 +30,14 @@ def test_what_is_sealed_is_read_back(copy):
     assert releases.read(copy) == release
 
 
+def test_a_release_of_before_views_has_its_faces_cut_from_the_picture(copy):
+    said = json.loads((copy / releases.RECORD).read_text())
+    said["format"] = 2
+    said["preprocessing"].pop("through", None)
+    (copy / releases.RECORD).write_text(json.dumps(said))
+    assert not releases.read(copy).preprocessing.cutting.through
+
+
 @pytest.mark.parametrize("name", [releases.WEIGHTS, releases.GRAPH, releases.LIST])
 def test_a_changed_file_is_refused(copy, name):
     content = bytearray((copy / name).read_bytes())

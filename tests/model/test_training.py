@@ -26,6 +26,7 @@ from model import (
     splicing,
     training,
 )
+from model.crops import VIEW, Cutting
 from model.detector import Detector, Judgement
 from model.errors import DatasetError, Diverged, ReleaseError
 from model.recipes import Augmentations, Shares
@@ -119,13 +120,13 @@ def test_the_equaliser_gives_the_size_asked_for(album):
 
 def test_a_crop_and_its_map_are_placed_alike(album):
     box, marks = album.boxes[0], album.landmarks[0]
-    spot = np.zeros((albums.SIDE, albums.SIDE, 3), np.uint8)
+    spot = np.zeros((VIEW, VIEW, 3), np.uint8)
     spot[90:120, 70:100] = 255
     odds = Augmentations(blackout=0, tilt=0.5, quarter=0.5)
     for seed in range(20):
         placed = augmentations.place(box, marks, 1.15, np.random.default_rng(seed), odds)
         crop = cv2.resize(placed.cut(spot)[..., 0], (20, 20), interpolation=cv2.INTER_AREA).astype(int)
-        cells = placed.cut_map(np.ascontiguousarray(spot[..., 0]), albums.SIDE, 20).astype(int)
+        cells = placed.cut_map(np.ascontiguousarray(spot[..., 0]), VIEW, 20).astype(int)
         assert np.abs(crop - cells).max() <= 1
         assert cells.max() > 200
 
@@ -133,11 +134,11 @@ def test_a_crop_and_its_map_are_placed_alike(album):
 def test_beyond_a_frame_lies_one_colour_that_is_no_forgery(album):
     box, marks = np.array([60, 60, 100, 100], np.float32), album.landmarks[0]
     odds = Augmentations(blackout=0, framed=1)
-    everywhere = np.full((albums.SIDE, albums.SIDE), 255, np.uint8)
+    everywhere = np.full((VIEW, VIEW), 255, np.uint8)
     colours = set()
     for seed in range(30):
         placed = augmentations.place(box, marks, 2.0, np.random.default_rng(seed), odds)
-        crop, cells = placed.cut(album.views[0]), placed.cut_map(everywhere, albums.SIDE, 40)
+        crop, cells = placed.cut(album.views[0]), placed.cut_map(everywhere, VIEW, 40)
         rim = np.concatenate([crop[:8].reshape(-1, 3), crop[-8:].reshape(-1, 3)])
         assert (rim == placed.frame.colour).all()
         assert not cells[[0, 1, -1, -2]].any()
@@ -458,6 +459,7 @@ validate_every = 2
 map_weight = 0
 [release]
 version = "0.0.1"
+size = 48
 """)
     command = [sys.executable, "-m", "cli.main", "train", str(recipe), "--data", str(images), "--out", str(out.parent),
                "--set", "schedule.steps=2", "--cache", str(tmp_path / "albums")]  # fmt: skip
@@ -467,7 +469,7 @@ version = "0.0.1"
     assert list((out.parent / "events").glob("events.out.tfevents.*"))
     assert recipes.read(out.parent / "recipe.toml").schedule.steps == 2
     release = releases.read(out)
-    assert (release.version, release.preprocessing.size) == ("0.0.1", 64)
+    assert (release.version, release.preprocessing.cutting) == ("0.0.1", Cutting(48, 1.15, through=True))
     answers = Detector.load(out, device="cpu").score([(images / "both/real/0.png").read_bytes(), b""])
     assert isinstance(answers[0], Judgement)
     report = tmp_path / "report"
