@@ -1,10 +1,12 @@
 """Any ONNX file as a peer: one image input, one output, and a few words beside it on how to feed and read it.
 
-`NAME.json` beside `NAME.onnx` may hold `mean`, `std` (three numbers each, of values 0 to 1), `margin`, `size`, `cut`,
-`output` (`logits` or `probability`), `polarity` (`fake` or `real`: what a high single output means) and `fake_index`
-(of several outputs). Without it: values 0 to 1 with ImageNet's mean and std, our own margin, logits, of which a single
-one or the second speaks for fake. A graph that takes uint8 is fed values 0 to 255 as they are, and the graph of one of
-our own releases is read as that. It refuses a graph of another shape, rather than guess.
+`NAME.json` beside `NAME.onnx` may hold `mean`, `std` (three numbers each, of values 0 to 1), `margin`, `size`,
+`through` (whether faces are cut from a view, see `crops.Cutting`), `cut`, `output` (`logits` or `probability`),
+`polarity` (`fake` or `real`: what a high single output means) and `fake_index` (of several outputs). Without it:
+values 0 to 1 with ImageNet's mean and std, our own margin, cut from the picture, logits, of which a single one or the
+second speaks for fake. A graph that takes uint8 is fed values 0 to 255 as they are, and the graph of one of our own
+releases is read as that: through a view, which those before 1.3 did not go. It refuses a graph of another shape,
+rather than guess.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 
 from model import crops as cropping
 from model import metrics
+from model.crops import Cutting
 from model.errors import ReleaseError
 from model.evaluation.scorers import Scorer
 from model.heads import fake_logit
@@ -35,6 +38,7 @@ class Reading:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     margin: float = cropping.MARGIN
     size: int | None = None
+    through: bool | None = None
     cut: float = metrics.EVEN
     output: str = "logits"
     polarity: str = "fake"
@@ -72,7 +76,8 @@ def load(path: Path, face_model: Path | None = None) -> Scorer:
         answer = np.concatenate(parts).astype(np.float64)
         return faces.sigmoid(fake_logit(answer)) if own else _probability(answer, reading)
 
-    return faces.FaceScorer(path, judge, size, reading.margin, reading.cut, face_model, told=repr(reading))
+    cutting = Cutting(size, reading.margin, own if reading.through is None else reading.through)
+    return faces.FaceScorer(path, judge, cutting, reading.cut, face_model, told=repr(reading))
 
 
 def _reading(beside: Path) -> Reading:

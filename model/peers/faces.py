@@ -1,4 +1,4 @@
-"""How a peer sees a file: the faces that our own finder finds in its first picture, at the peer's margin and size.
+"""How a peer sees a file: the faces that our own finder finds in its first picture, cut as the peer wants them.
 
 The peer's score of a file is the highest among its faces of `SOUND` pixels and more, as it is with our releases. It
 refuses a file without such a face, which is then left out of a comparison for all.
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model import crops, faces, metrics, pixels, releases
+from model import faces, metrics, pixels, releases
 from model.bands import FACE_TOO_SMALL, NO_FACE
+from model.crops import Cutting
 from model.errors import BadImage, ReleaseError
 from model.evaluation.answers import Answer
 
@@ -32,13 +33,14 @@ class FaceScorer:
         self,
         path: Path,
         judge: Callable[[Crops], Probabilities],
-        size: int,
-        margin: float,
+        cutting: Cutting,
         cut: float = metrics.EVEN,
         face_model: Path | None = None,
         told: str = "",
     ) -> None:
-        """`path` names it and `told` is whatever else its answers depend on; it says fake from `cut` on."""
+        """`path` names it and `told` is whatever else its answers depend on, whether faces come through a view among it;
+        it says fake from `cut` on.
+        """
         try:
             self._finder = faces.load(face_model)
         except ValueError as error:
@@ -46,9 +48,9 @@ class FaceScorer:
         self.name = path.stem
         self.cuts: Mapping[str, float] = {"even": cut}
         finder = releases.digest(face_model or faces.LOCATOR)
-        parts = (releases.digest(path), finder, str(size), f"{margin:g}", told)
+        parts = (releases.digest(path), finder, str(cutting.size), f"{cutting.margin:g}", told)
         self.digest = hashlib.sha256(" ".join(parts).encode()).hexdigest()
-        self._judge, self._size, self._margin = judge, size, margin
+        self._judge, self._cutting = judge, cutting
 
     def answers(self, files: Sequence[bytes]) -> list[Answer]:
         """See `Scorer.answers`."""
@@ -68,7 +70,7 @@ class FaceScorer:
         sound = [face.box for face in found if max(face.box[2:]) >= SOUND]
         if not sound:
             return Answer(None, failure=FACE_TOO_SMALL if found else NO_FACE)
-        return np.stack([crops.square(image, box, self._margin, self._size) for box in sound])
+        return np.stack([self._cutting.face(image, box) for box in sound])
 
 
 def sigmoid(logits: NDArray[Any]) -> Probabilities:

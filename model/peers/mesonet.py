@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from model.crops import Cutting
 from model.errors import ReleaseError
 from model.evaluation.scorers import Scorer
 from model.peers import faces
@@ -102,7 +103,7 @@ def load(path: Path, face_model: Path | None = None) -> Scorer:
     def judge(crops: faces.Crops) -> faces.Probabilities:
         return 1 - network((crops / np.float32(255)).astype(np.float32)).astype(np.float64)
 
-    return faces.FaceScorer(path, judge, SIDE, MARGIN, face_model=face_model)
+    return faces.FaceScorer(path, judge, Cutting(SIDE, MARGIN), face_model=face_model)
 
 
 def read(path: Path) -> dict[str, list[dict[str, Array]]]:

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from scipy.signal import correlate2d
 
 from model import releases
+from model.crops import Cutting
 from model.errors import ReleaseError
 from model.peers import bare, faces, mesonet, opening
 
@@ -192,7 +193,7 @@ def test_a_graph_of_any_size_must_be_told_one(tmp_path):
     with pytest.raises(ReleaseError, match="size"):
         bare.load(path)
     (tmp_path / "x.json").write_text('{"size": 8}')
-    assert bare.load(path)._size == 8
+    assert bare.load(path)._cutting.size == 8
 
 
 def test_a_graph_for_one_crop_is_asked_crop_by_crop_and_for_two_is_refused(tmp_path):
@@ -214,6 +215,13 @@ def test_our_own_graph_is_read_as_our_release_reads_it(detector, portrait, encod
     ours = detector.score([encode(portrait, "PNG")])[0].score
     logit = (np.log(ours / (1 - ours)) - release.calibration.bias) * release.calibration.temperature
     assert answer == pytest.approx(faces.sigmoid(logit), abs=1e-3)
+
+
+@pytest.mark.parametrize(("words", "through"), [({}, False), ({"through": True}, True), ({"through": False}, False)])
+def test_what_lies_beside_a_graph_says_whether_faces_come_through_a_view(tmp_path, words, through):
+    path = graph(tmp_path / "net.onnx", TensorProto.UINT8)
+    path.with_suffix(".json").write_text(json.dumps(words))
+    assert bare.load(path)._cutting == Cutting(8, 1.15, through)
 
 
 def test_paths_are_told_apart_by_what_they_are(meso4, tmp_path):
