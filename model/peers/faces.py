@@ -38,8 +38,8 @@ class FaceScorer:
         face_model: Path | None = None,
         told: str = "",
     ) -> None:
-        """`path` names it and `told` is whatever else its answers depend on, whether faces come through a view among it;
-        it says fake from `cut` on.
+        """`path` names it and `told` is whatever else its answers depend on, such as faces that come through a view; it
+        says fake from `cut` on.
         """
         try:
             self._finder = faces.load(face_model)
