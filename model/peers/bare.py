@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from model import crops as cropping
 from model import metrics
-from model.crops import Cutting
+from model.crops import MARGIN, Cutting
 from model.errors import ReleaseError
 from model.evaluation.scorers import Scorer
 from model.heads import fake_logit
@@ -36,7 +35,7 @@ class Reading:
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    margin: float = cropping.MARGIN
+    margin: float = MARGIN
     size: int | None = None
     through: bool | None = None
     cut: float = metrics.EVEN

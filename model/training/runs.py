@@ -104,9 +104,10 @@ def resume(path: Path, recipe: Recipe, device: torch.device = CPU) -> Run:
 
 def finished(path: Path, recipe: Recipe, device: torch.device = CPU) -> Run:
     """A run to be published: the average in a checkpoint, whatever recipe it was trained with, as a network that
-    `recipe` describes. Raises ReleaseError when it does not fit.
+    `recipe` describes. Raises ReleaseError when it does not fit, DatasetError for a size that no such network takes.
     """
     recipe = _settled(recipe)
+    schedules.sizes(recipe, 1)  # as at a start
     state = _checkpoint(path, device)
     run = _built(recipe.changed(network={"pretrained": networks.NONE, "start": None}), device)
     run.recipe = recipe

@@ -28,13 +28,14 @@ def steps(recipe: Recipe, faces: int) -> int:
 
 def sizes(recipe: Recipe, count: int) -> NDArray[np.int64]:
     """The crop's side at each of `count` steps. Raises DatasetError when the network takes one size only and the recipe
-    has several.
+    has several, that of its release among them.
     """
     schedule = recipe.schedule
-    if any(stage.size != schedule.size for stage in schedule.earlier) and networks.one_size_only(
-        recipe.network.backbone
-    ):
-        raise DatasetError(f"schedule.earlier: {recipe.network.backbone} takes crops of one size only")
+    if networks.one_size_only(recipe.network.backbone):
+        earlier, released = {stage.size for stage in schedule.earlier}, {recipe.release.size or schedule.size}
+        for key, asked in (("schedule.earlier", earlier), ("release.size", released)):
+            if asked - {schedule.size}:
+                raise DatasetError(f"{key}: {recipe.network.backbone} takes crops of one size only")
     sides = np.full(count, schedule.size, np.int64)
     for stage in reversed(schedule.earlier):
         sides[: int(count * stage.until)] = stage.size

@@ -281,8 +281,15 @@ def test_the_loss_of_a_sure_right_answer_is_small():
 def test_crops_grow_as_the_recipe_says_and_never_for_a_network_of_one_size():
     recipe = tiny(schedule={"size": 96, "earlier": [{"size": 32, "until": 0.25}, {"size": 64, "until": 0.5}]})
     assert schedules.sizes(recipe, 8).tolist() == [32, 32, 64, 64, 96, 96, 96, 96]
-    with pytest.raises(DatasetError, match="one size only"):
+    with pytest.raises(DatasetError, match=r"schedule\.earlier: volo_d2_224 takes crops of one size only"):
         schedules.sizes(recipe.changed(network={"backbone": "volo_d2_224"}), 8)
+
+
+@pytest.mark.parametrize("begin", [training.start, lambda recipe: training.finished(Path("no-checkpoint"), recipe)])
+def test_a_release_of_another_size_is_refused_before_a_network_of_one_size_is_trained(begin):
+    recipe = tiny(network={"backbone": "volo_d2_224"}, schedule={"size": 224}, release={"size": 160})
+    with pytest.raises(DatasetError, match=r"release\.size: volo_d2_224 takes crops of one size only"):
+        begin(recipe)
 
 
 def test_two_answers_agree_when_they_are_the_same():
