@@ -119,6 +119,15 @@ def _detector(settings: Settings) -> str:
     )
 
 
+def _encoder(settings: Settings) -> str:
+    """Missing is no fault here: the check of the detector fails where the release that serves needs the encoder."""
+    from model.encoder import cache, checking
+    from model.encoder.published import ENCODER
+
+    folder = cache.folder(settings.encoder_cache)
+    return checking.state(ENCODER, folder) or f"not in {folder}; full releases need it: run `unmask encoder fetch`"
+
+
 def _device(settings: Settings) -> str:
     try:
         import torch
@@ -148,6 +157,7 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "redis": _redis,
     "storage": _storage,
     "detector": _detector,
+    "encoder": _encoder,
     "device": _device,
     "signers": _signers,
 }

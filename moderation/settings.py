@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     detector: Path | None = Field(None, description="release directory; the shipped one when empty")
     device: str = Field("auto", description="auto, cpu or cuda:N")
     face_model: Path | None = Field(None, description="a YuNet ONNX file to find faces with instead of our own")
+    encoder_cache: Path | None = Field(
+        None, description="folder of the image encoder, shared by clones; the user's own cache folder when empty"
+    )
     batch: int = Field(16, ge=1, le=1024, description="submissions claimed and scored at once")
     batch_bytes: int = Field(512 * MEGABYTE, ge=1, description="bytes of files read and scored at once, or one file")
     c2pa_anchors: Path | None = Field(None, description="PEM certificates; who signs under one of them is `trusted`")

@@ -18,12 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from model.encoder import quantisation
 from model.encoder.quantisation import LAYERS, Recipe
-from model.encoder.record import BLOCKS
+from model.encoder.record import BLOCKS, EPSILON, MEAN, STD
 from model.encoder.weights import Floats, Shape, Weights, shape_of
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures, 0 to 1
-STD = (0.26862954, 0.26130258, 0.27577711)
-EPSILON = 1e-5
 INPUT, OUTPUT = "crops", "features"
 _OPSET, _IR = 17, 9
 

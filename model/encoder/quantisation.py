@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +57,7 @@ class Recipe:
 
     def write(self, path: Path) -> None:
         """As arrays without a pickle."""
-        arrays: dict[str, NDArray[np.generic]] = {}
+        arrays: dict[str, Any] = {}
         for name, layer in self.layers.items():
             arrays[f"{name}.smoothing"] = layer.smoothing
             arrays[f"{name}.range"] = np.array([layer.low, layer.high], np.float32)
@@ -70,7 +72,7 @@ def read(path: Path) -> Recipe:
             for name in [key.removesuffix(".range") for key in arrays.files if key.endswith(".range")]:
                 low, high = (float(value) for value in arrays[f"{name}.range"])
                 layers[name] = Layer(np.asarray(arrays[f"{name}.smoothing"], np.float32), low, high)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise EncoderError(f"{path} is not a quantisation recipe: {error}") from error
     return Recipe(layers)
 
@@ -85,7 +87,8 @@ def recipe(weights: Weights, spans: Mapping[str, Span], alpha: float = ALPHA) ->
         smoothing = inputs**alpha / matrix ** (1 - alpha)
         smoothing = np.asarray(smoothing / np.exp(np.log(smoothing).mean()), np.float32)
         low, high = float((span.low / smoothing).min()), float((span.high / smoothing).max())
-        layers[name] = Layer(smoothing, min(low * SLACK, 0.0), max(high * SLACK, 0.0))
+        low, high = (float(np.float32(SLACK * end)) for end in (low, high))  # as they are written and read again
+        layers[name] = Layer(smoothing, min(low, 0.0), max(high, 0.0))
     return Recipe(layers)
 
 

@@ -8,6 +8,9 @@ from model.crops import Cutting
 
 SIZE, MARGIN = 224, 1.15
 BLOCKS = (3, 6, 9, 12)  # whose tokens are read, counted from 1
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures, 0 to 1
+STD = (0.26862954, 0.26130258, 0.27577711)
+EPSILON = 1e-5  # of the LayerNorms
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,13 @@ def read(path: Path) -> dict[str, Floats]:
 
 
 def _from_safetensors(path: Path) -> dict[str, Floats]:
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    found = {name: np.asarray(array, np.float32) for name, array in load_file(path).items()}
+    try:
+        found = {name: np.asarray(array, np.float32) for name, array in load_file(path).items()}
+    except SafetensorError as error:
+        raise EncoderError(f"{path} is not a safetensors file: {error}") from error
     shape_of(found)
     return found
 
