@@ -94,7 +94,7 @@ class Probe:
             "groups": np.array(self.groups, np.int64),
             "overall.weights": self.overall.weights,
             "overall.bias": self.overall.bias,
-            "share": np.float64(self.share),
+            "share": np.array(self.share),
         }
         if self.photograph is not None:
             arrays |= {"photograph.weights": self.photograph.weights, "photograph.bias": self.photograph.bias}
@@ -152,4 +152,5 @@ def fused(parts: Sequence[NDArray[np.float64]], weights: NDArray[np.float64]) ->
     """float64 (n, 2): per head the weighted sum of the parts' logits, each (n, 2), and a bias. `weights` is
     (2, parts + 1), the bias last.
     """
-    return np.sum([part * weights[:, place] for place, part in enumerate(parts)], axis=0) + weights[:, -1]
+    total = sum(part * weights[:, place] for place, part in enumerate(parts))
+    return np.asarray(total + weights[:, -1], np.float64)

@@ -22,8 +22,9 @@ from model.releases import Release
 from model.sources import Item
 
 PLAIN = "plain"
-VIEWS = (PLAIN, "varied", "varied2", "covered", "blended", "spliced")
-MADE_ROWS = 9_000  # at most so many real faces become forgeries in a view
+VIEWS = (PLAIN, "varied", "covered", "blended", "spliced")
+MOST = 8_000  # faces of a source: of more, whole groups are left out
+FEW = {"covered": 4_000, "blended": 4_000, "spliced": 4_000}  # faces of all sources that some views are taken of
 BATCH = 64
 
 Progress = Callable[[str, int], Callable[[int], object]]  # a name and a total; called with what is done
@@ -49,28 +50,45 @@ def material(
     return Material(album, np.array([place[item.name] for item in album.items]))
 
 
-def rows_of(material: Material, view: str) -> list[int]:
-    """The album's rows that a view is taken of: all for plain ones, those that are no test for others, and for
-    forgeries that are made, some of the reals among them.
+def rows_of(material: Material, view: str, most: int = MOST) -> list[int]:
+    """The album's rows that a view is taken of: for plain ones all of training and validation, for others training
+    alone, for forgeries that are made some of its reals. Smaller sources come first.
     """
-    if view == PLAIN:
-        return list(range(len(material.album.items)))
-    learning = [row for row, split in enumerate(material.split.tolist()) if split == splits.TRAIN]
-    if view not in samples.MADE:
-        return learning
-    reals = [row for row in learning if not material.album.items[row].label]
-    chance = np.random.default_rng(0)
-    return sorted(chance.permutation(reals)[:MADE_ROWS].tolist())
+    items, split = material.album.items, material.split.tolist()
+    wanted = (splits.TRAIN, splits.VALIDATION) if view == PLAIN else (splits.TRAIN,)
+    rows = [row for row in _thinned(material.album, most) if split[row] in wanted]
+    if view in samples.MADE:
+        rows = [row for row in rows if not items[row].label]
+    if (few := FEW.get(view)) is not None and len(rows) > few:
+        chosen = set(np.random.default_rng(0).permutation(rows)[:few].tolist())
+        rows = [row for row in rows if row in chosen]
+    return rows
+
+
+def _thinned(album: Album, most: int) -> list[int]:
+    """Rows by source, the smallest first; of a source with more than `most` faces, the groups that come first by the
+    hash of their name.
+    """
+    piles: dict[str, list[int]] = {}
+    for row, item in enumerate(album.items):
+        piles.setdefault(item.source, []).append(row)
+    found = []
+    for _, rows in sorted(piles.items(), key=lambda pile: (len(pile[1]), pile[0])):
+        if len(rows) > most:
+            order = sorted(rows, key=lambda row: (splits.position(f"heads {album.items[row].key}"), row))
+            rows = sorted(order[:most])  # noqa: PLW2901 - a shorter pile in place of the pile
+        found += rows
+    return found
 
 
 def gathered(
     material: Material, views: Sequence[str], encoder: Encoder, cutting: Cutting, cache: Path, kinds: Kinds,
-    progress: Progress,
+    progress: Progress, most: int = MOST,
 ) -> Samples:  # fmt: skip
-    """Samples of every view, their features cached in `cache`."""
+    """Samples of every view, their features cached in `cache`; of a source at most `most` faces."""
     plan, parts = Plan(encoder.digest, cutting), []
     for view in views:
-        rows = rows_of(material, view)
+        rows = rows_of(material, view, most)
         found = features.extract(
             cache, plan, material.album, view, rows, encoder, progress(f"features: {view}", len(rows))
         )
