@@ -104,9 +104,11 @@ def _detector(settings: Settings) -> str:
 
     from PIL import Image
 
+    from model import selection
     from model.detector import Detector, Failure
 
-    detector = Detector.load(settings.detector, settings.device, settings.face_model)
+    release = selection.chosen(settings.detector, settings.encoder_cache)
+    detector = Detector.load(release, settings.device, settings.face_model, cache=settings.encoder_cache)
     file = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(file, "PNG")
     began = time.perf_counter()

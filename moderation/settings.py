@@ -33,7 +33,9 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(0, ge=0, description="reverse proxies in front whose X-Forwarded-For is believed")
 
     # the detector
-    detector: Path | None = Field(None, description="release directory; the shipped one when empty")
+    detector: Path | None = Field(
+        None, description="full, lite or a release directory; full when empty, or lite where the encoder is missing"
+    )
     device: str = Field("auto", description="auto, cpu or cuda:N")
     face_model: Path | None = Field(None, description="a YuNet ONNX file to find faces with instead of our own")
     encoder_cache: Path | None = Field(

@@ -55,6 +55,14 @@ def source(record: EncoderRecord, cache: Path) -> Source:
     return found
 
 
+def missing(record: EncoderRecord, recipe: Path, cache: Path) -> str:
+    """What to run where neither the converted graph nor its source lies in `cache`; empty where one does. Only looks
+    for the files, and reads none of them.
+    """
+    here = graph_path(record, recipe, cache).with_suffix(".json").exists() or source_record(record, cache).exists()
+    return "" if here else f"the image encoder is not on this machine (looked in {cache}): {FETCH}"
+
+
 def weights(record: EncoderRecord, cache: Path) -> Weights:
     """The source's weights in float32, for torch. Raises EncoderError where the source is missing or was changed."""
     return reading.read(sound_source(record, cache).path)
