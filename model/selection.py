@@ -39,11 +39,13 @@ def chosen(asked: Path | None, cache: Path | None = None) -> Path:
 
 
 def check_encoder(release: Path, cache: Path | None = None) -> None:
-    """Raise EncoderError, with what to run, where the release in a directory needs an encoder that is not in `cache`."""
+    """Raise EncoderError, with what to run, where the release in a directory needs an encoder that `cache` lacks."""
     found = releases.read(release)
-    if found.encoder is not None and (recipe := found.file(releases.ENCODER)):
-        if problem := store.missing(found.encoder, recipe, files.folder(cache)):
-            raise EncoderError(problem)
+    recipe = found.file(releases.ENCODER)
+    if found.encoder is None or recipe is None:
+        return
+    if problem := store.missing(found.encoder, recipe, files.folder(cache)):
+        raise EncoderError(problem)
 
 
 def encoder_is_here(cache: Path | None = None) -> bool:
