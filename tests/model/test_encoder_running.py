@@ -75,6 +75,25 @@ def test_any_number_of_crops_is_answered_one_by_one(weights, make, count):
         assert np.abs(found[-1:] - encoder.features(crops[-1:])).max() < 1e-3
 
 
+@pytest.mark.parametrize("count", [1, running.RUN, running.RUN + 1])
+def test_a_compiled_network_sees_one_shape_only(weights, count, monkeypatch):
+    """Compiling takes a compiler and a minute, so this looks at what would be compiled."""
+    shapes = []
+
+    def compiled(function):
+        def ran(pixels):
+            shapes.append(tuple(pixels.shape))
+            return function(pixels)
+
+        return ran
+
+    monkeypatch.setattr("torch.compile", compiled)
+    crops = np.resize(golden.crops(), (count, 224, 224, 3))
+    found = TorchEncoder(weights, (1, 2), compiled=True).features(crops)
+    assert set(shapes) == {(running.RUN, 224, 224, 3)}
+    assert np.abs(found - TorchEncoder(weights, (1, 2)).features(crops)).max() < 1e-3
+
+
 def test_an_encoder_says_which_graph_it_runs(weights, tmp_path):
     model = graph.build(weights, None, (1,))
     path = tmp_path / "graph.onnx"

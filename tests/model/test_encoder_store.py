@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -197,7 +196,19 @@ def counted(*given):
         print("converting", file=lines)
     return build(*given)
 graph.build = counted
+print("ready", flush=True)
 print(store.graph(EncoderRecord(source, digest, (1, 2, 3, 4)), Path(recipe), Path(cache)))
+"""
+
+HALF = """
+import time
+from pathlib import Path
+write = Path.write_bytes
+def half(path, content):
+    write(path, content[: len(content) // 2])
+    print("half", flush=True)
+    time.sleep(600)
+Path.write_bytes = half
 """
 
 
@@ -214,7 +225,7 @@ def test_two_processes_that_convert_at_once_convert_once(published, cache, fetch
     log = tmp_path / "log"
     with files.held(cache):  # both arrive before either may begin
         both = [converting(published, cache, log) for _ in range(2)]
-        time.sleep(1)
+        assert [one.stdout.readline() for one in both] == ["ready\n"] * 2
     said = [one.communicate()[0].strip() for one in both]
     assert [one.returncode for one in both] == [0, 0]
     assert said == [str(fetched)] * 2
@@ -226,19 +237,12 @@ def test_a_killed_conversion_leaves_nothing_that_serves(published, cache, fetche
     first = fetched.read_bytes()
     fetched.unlink()
     fetched.with_suffix(".json").unlink()
-    program = CONVERT.replace("print(store", """
-write = Path.write_bytes
-def half(path, content):
-    write(path, content[: len(content) // 2])
-    print("half", flush=True)
-    import time
-    time.sleep(600)
-Path.write_bytes = half
-print(store""")  # fmt: skip
     record = published.record
     arguments = [record.source, record.graph, str(published.recipe), str(cache), str(tmp_path / "log")]
-    victim = subprocess.Popen([sys.executable, "-c", program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert victim.stdout.readline() == "half\n"
+    victim = subprocess.Popen(
+        [sys.executable, "-c", HALF + CONVERT, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert [victim.stdout.readline() for _ in range(2)] == ["ready\n", "half\n"]
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
     assert list(cache.glob("graph-*.part"))
@@ -278,6 +282,18 @@ def test_pip_downloads_the_wheel_without_installing_it(published, home, cache, m
     assert store.source(published.record, cache).origin == "wheel tinyencoder 1.0"
     assert "tinyencoder" not in subprocess.check_output([sys.executable, "-m", "pip", "list"], text=True)
     assert not (cache / "incoming").exists()
+
+
+@pytest.mark.parametrize("left", ["whole", "torn", "another version"])
+def test_what_a_killed_download_left_is_used_or_replaced(published, home, cache, monkeypatch, left):
+    offline(monkeypatch, home)
+    incoming, name = cache / "incoming", "tinyencoder-1.0-py3-none-any.whl"
+    (incoming / "pip" / "unpack").mkdir(parents=True)
+    content = (home / name).read_bytes()
+    kept = name if left != "another version" else "tinyencoder-0.9-py3-none-any.whl"
+    (incoming / kept).write_bytes(content[:500] if left == "torn" else content)
+    assert sources.fetch(published, cache).exists()
+    assert not incoming.exists()
 
 
 def test_a_second_fetch_asks_nobody(published, cache, fetched, monkeypatch):
