@@ -75,10 +75,10 @@ def extract(
     for start in range(whole, len(wanted), CHUNK):
         chunk = wanted[start : start + CHUNK]
         crops = [views.make(view, album, int(row), plan.cutting, plan.seed) for row in chunk]
-        there = [place for place, crop in enumerate(crops) if crop is not None]
+        there = [(start + place, crop) for place, crop in enumerate(crops) if crop is not None]
         for first in range(0, len(there), BATCH):
             some = there[first : first + BATCH]
-            values[start + np.array(some)] = encoder.features(np.stack([crops[place] for place in some]))
+            values[[at for at, _ in some]] = encoder.features(np.stack([crop for _, crop in some]))
         made[start : start + len(chunk)] = [crop is not None for crop in crops]
         values.flush()
         made.flush()
