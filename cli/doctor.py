@@ -106,7 +106,7 @@ def _detector(settings: Settings) -> str:
 
     from model.detector import Detector, Failure
 
-    detector = Detector.load(settings.detector, settings.device, settings.face_model)
+    detector = Detector.load(settings.detector, settings.device, settings.face_model, cache=settings.encoder_cache)
     file = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(file, "PNG")
     began = time.perf_counter()

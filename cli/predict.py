@@ -28,6 +28,7 @@ BARS = "▁▂▃▄▅▆▇█"  # from 0 to 1
 @click.option("--release", type=FOLDER, envvar="UNMASK_DETECTOR", help="Detector release; the shipped one by default.")
 @click.option("--device", default="auto", envvar="UNMASK_DEVICE", show_default=True, help="auto, cpu or cuda:N")
 @click.option("--face-model", type=click.Path(path_type=Path), envvar="UNMASK_FACE_MODEL", help="A YuNet ONNX file.")
+@click.option("--encoder-cache", type=FOLDER, envvar="UNMASK_ENCODER_CACHE", help="Where the encoder lies.")
 @click.option("--evidence", type=FOLDER, metavar="DIR", help="Write faces, heatmaps and a page to look at into DIR.")
 @click.option("--context", "with_context", is_flag=True, help="There also error level, noise and spectrum; not scored.")
 @click.pass_context
@@ -38,6 +39,7 @@ def predict(
     release: Path | None,
     device: str,
     face_model: Path | None,
+    encoder_cache: Path | None,
     evidence: Path | None,
     with_context: bool,
 ) -> None:
@@ -47,7 +49,7 @@ def predict(
     if with_context and evidence is None:
         raise click.UsageError("--context adds to --evidence, which is missing")
     paths = [path for given in files for path in _walked(given)]
-    detector = Detector.load(release, device, face_model)
+    detector = Detector.load(release, device, face_model, cache=encoder_cache)
     folder = None
     if evidence is not None:
         from model.evidence.folders import Folder

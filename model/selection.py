@@ -12,7 +12,7 @@ from pathlib import Path
 from model import releases
 from model.encoder import cache as files
 from model.encoder import store
-from model.errors import EncoderError, ReleaseError
+from model.errors import ReleaseError
 
 FULL, LITE = "full", "lite"
 _PATTERNS = {FULL: "unmask-[0-9]*", LITE: "unmask-lite-*"}
@@ -42,6 +42,6 @@ def encoder_is_here(cache: Path | None = None) -> bool:
     """Whether the full release could serve from what lies in `cache`; nothing large is read."""
     try:
         record = releases.read(shipped(FULL)).encoder
-        return record is not None and bool(store.source(record, files.folder(cache)))
-    except (ReleaseError, EncoderError):
+    except ReleaseError:
         return False
+    return record is not None and store.here(record, files.folder(cache))

@@ -86,6 +86,7 @@ class Workplace:
             max_pixels=settings.max_pixels,
             budget=Budget(settings.clip_frames, settings.max_seconds, settings.max_video_pixels),
             onlooker=looking.look,
+            cache=settings.encoder_cache,
         )
         bench = Bench(
             self.ledger(), self.blobs(), detector, settings.batch, settings.lease_seconds, settings.batch_bytes,

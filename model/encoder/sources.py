@@ -82,7 +82,7 @@ def _sound(published: Published, cache: Path) -> bool:
 def _converted(published: Published, cache: Path, force: bool, progress: Progress) -> Path:
     record, recipe = published.record, published.recipe
     try:
-        found = None if force else store.converted(record, recipe, cache)
+        found = None if force else store.converted(record, cache)
         if found and found.source != store.source(record, cache).sha256:
             found = None  # of the source that was there before
     except EncoderError:

@@ -58,6 +58,7 @@ def test_without_a_source_one_line_says_what_to_run(published, cache):
     with pytest.raises(EncoderError, match="run `unmask encoder fetch`") as raised:
         asked(published, cache)
     assert "\n" not in str(raised.value)
+    assert not store.here(published.record, cache)
     assert not cache.exists()  # asking writes nothing
 
 
@@ -65,6 +66,7 @@ def test_a_graph_is_converted_from_the_source_alone(published, cache, fetched):
     first = fetched.read_bytes()
     fetched.unlink()
     fetched.with_suffix(".json").unlink()
+    assert store.here(published.record, cache)
     assert asked(published, cache) == fetched
     assert fetched.read_bytes() == first
 
@@ -74,6 +76,7 @@ def test_a_converted_graph_needs_no_source_and_no_right_to_write(published, cach
         path.unlink()
     before = others(cache)
     cache.chmod(0o555)
+    assert store.here(published.record, cache)
     assert asked(published, cache) == fetched
     cache.chmod(0o755)
     assert others(cache) == before
@@ -170,7 +173,7 @@ def test_a_release_of_another_program_is_refused(published, home, cache):
 
 def test_each_choice_of_blocks_has_a_graph_of_its_own(published, cache, fetched):
     record = published.record
-    paths = {store.graph_path(record.__class__(record.source, record.graph, blocks), published.recipe, cache)
+    paths = {store.graph_path(record.__class__(record.source, record.graph, blocks), cache)
              for blocks in ((1,), (1, 2), record.blocks)}  # fmt: skip
     assert len(paths) == 3
     assert fetched in paths
@@ -246,7 +249,7 @@ def test_a_killed_conversion_leaves_nothing_that_serves(published, cache, fetche
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
     assert list(cache.glob("graph-*.part"))
-    assert store.converted(record, published.recipe, cache) is None
+    assert store.converted(record, cache) is None
     assert asked(published, cache).read_bytes() == first
     assert not list(cache.glob("*.part"))
 
