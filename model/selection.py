@@ -40,12 +40,9 @@ def chosen(asked: Path | None, cache: Path | None = None) -> Path:
 
 def check_encoder(release: Path, cache: Path | None = None) -> None:
     """Raise EncoderError, with what to run, where the release in a directory needs an encoder that `cache` lacks."""
-    found = releases.read(release)
-    recipe = found.file(releases.ENCODER)
-    if found.encoder is None or recipe is None:
-        return
-    if problem := store.missing(found.encoder, recipe, files.folder(cache)):
-        raise EncoderError(problem)
+    record = releases.read(release).encoder
+    if record is not None and not store.here(record, files.folder(cache)):
+        raise EncoderError(f"the image encoder is not on this machine: {store.FETCH}")
 
 
 def encoder_is_here(cache: Path | None = None) -> bool:
