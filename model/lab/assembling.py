@@ -116,7 +116,7 @@ def write(
             familiar.write(home / releases.FAMILIAR)
         releases.write_list(home, divided[splits.TRAIN], divided[splits.VALIDATION], network)
         record = Release(
-            home, name, version, f"clip-vit-b16 + {network.backbone}", network.preprocessing, fitted.calibration,
+            home, name, version, network.backbone, network.preprocessing, fitted.calibration,
             fitted.thresholds, _limits(network.limits, parts), heads=heads.HEADS, encoder=encoder,
             fusion=tuple(tuple(float(value) for value in row) for row in joined),
             training={

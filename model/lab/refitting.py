@@ -36,7 +36,7 @@ from model.splits import position
 FROZEN = 0.3  # of the new groups, which only measure
 FEWEST = 10  # new faces to learn from
 LOST = 0.01  # of AUC, that an old kind may lose
-STRENGTH = 0.003  # of the prior at the present weights: how far new faces may move them
+VARIANCE = 20.0  # of the prior at the present weights: how far new faces may move them
 WEIGHT = 0.25  # of all, that the new faces of a class count
 BATCH = 32
 
@@ -152,9 +152,10 @@ def _learned(probe: Probe, known: Rehearsal, new: Addition, kind: Kind, name: st
     classes = np.concatenate([known.classes[teaching], np.where(new.labels[fresh] == 1, group, REAL)])
     sources = np.concatenate([known.sources[teaching], np.full(int(fresh.sum()), name)])
     here = np.arange(len(values)) >= int(teaching.sum())
-    kinds = logistic.fit(values, classes, _weights(sources, classes, here), STRENGTH, len(HEADS), probe.kinds)
+    strength = VARIANCE / len(values)
+    kinds = logistic.fit(values, classes, _weights(sources, classes, here), strength, len(HEADS), probe.kinds)
     fake = (classes > REAL).astype(np.int64)
-    overall = logistic.fit(values, fake, _weights(sources, fake, here), STRENGTH, 1, probe.overall)
+    overall = logistic.fit(values, fake, _weights(sources, fake, here), strength, 1, probe.overall)
     return replace(probe, kinds=kinds, overall=overall)
 
 

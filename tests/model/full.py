@@ -92,7 +92,7 @@ def build(out: Path, cache: Path) -> Release:
         cuts = _cuts(probe, values[frozen], said[frozen], classes[frozen])
         fitting.finish(
             Release(
-                home, "tiny", "1.0.0", f"tiny + {small.backbone}", small.preprocessing, CALIBRATION, cuts,
+                home, "tiny", "1.0.0", small.backbone, small.preprocessing, CALIBRATION, cuts,
                 replace(small.limits, sharpness=0.0), heads=HEADS, encoder=published.record, fusion=FUSION,
             ),
             cache,
