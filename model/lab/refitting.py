@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model import calibration, fitting, metrics, releases
+from model import calibration, fitting, metrics, rehearsal, releases
 from model.backends import FEATURES, LOGITS
 from model.bands import Thresholds
 from model.calibration import Calibration
 from model.detector import Detector, Sheet
 from model.errors import DatasetError, ReleaseError
 from model.heads import HEADS
-from model.lab import calibrating, logistic, refit_pages, rehearsal, samples
+from model.lab import calibrating, logistic, refit_pages, samples
 from model.lab.kinds import Kind
-from model.lab.rehearsal import Rehearsal
 from model.lab.samples import REAL
 from model.probes import Probe, fused
+from model.rehearsal import Rehearsal
 from model.releases import Release
 from model.sources import Item
 from model.splits import position

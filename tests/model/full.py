@@ -19,7 +19,7 @@ from model.encoder import running, sources, store
 from model.familiarity import Familiarity
 from model.heads import HEADS, fake_logit
 from model.lab import logistic, samples
-from model.lab.rehearsal import Rehearsal
+from model.rehearsal import Rehearsal
 from model.releases import SHIPPED, Release
 from tests.model import encoders
 

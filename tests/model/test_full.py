@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model import bands, fitting, heads, probes, procedural, releases, selection, verification
+from model import bands, evidence, fitting, heads, probes, procedural, releases, selection, verification
 from model.backends import FEATURES, KINDS, LOGITS, OnnxBackend, ProbedEncoder
 from model.detector import Detector
 from model.errors import EncoderError, ReleaseError
@@ -133,6 +133,14 @@ def test_evidence_is_asked_of_both_parts(detector):
     (heat, *_) = heatmaps.of_face(detector.panel, sheet.cuts[0].crops)
     assert heat.kind == "occlusion"
     assert heat.values.shape[0] in {224, detector.release.preprocessing.size}
+
+
+def test_a_face_is_said_to_look_like_the_kind_that_it_is(detector):
+    for kind, word in ((full.STRIPED, full.STRIPED), (full.TINTED, full.TINTED), (full.REAL, "real photographs")):
+        found = evidence.gather(detector, full.file(kind, 401))
+        (note,) = [line for line in found.faces[0].notes if "looks most like" in line]
+        assert word in note
+        assert "nearest known faces" in note
 
 
 def test_a_word_names_a_shipped_release_and_everything_else_is_a_directory(tmp_path, monkeypatch):

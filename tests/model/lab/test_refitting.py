@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model import probes, releases, verification
+from model import probes, rehearsal, releases, verification
 from model.detector import Detector
 from model.errors import DatasetError, ReleaseError
-from model.lab import refit_pages, refitting, rehearsal
+from model.lab import refit_pages, refitting, rehearsing
 from model.lab.kinds import Kind
 from model.sources import Item
 from tests.model import full
@@ -156,9 +156,9 @@ def test_a_rehearsal_stands_for_every_source_and_class():
     from tests.model.lab.made import samples
 
     known = samples(count=100)
-    chosen = known.where(np.isin(np.arange(len(known)), rehearsal.drawn(known, 60)))
+    chosen = known.where(np.isin(np.arange(len(known)), rehearsing.drawn(known, 60)))
     assert len(chosen) == 60
     assert {(source, label) for source, label in zip(chosen.sources, chosen.fake, strict=True)} == {
         (source, label) for source in ("alpha", "beta", "gamma") for label in (0, 1)
     }
-    assert len(rehearsal.drawn(known, 10_000)) == len(known)
+    assert len(rehearsing.drawn(known, 10_000)) == len(known)
