@@ -34,7 +34,7 @@ def locator() -> None:
 @click.option("--backdrops", type=FOLDER, default=None, help="Pictures without a face; held_out/ in it is not learned.")
 @click.option("--cache", type=CACHE, default=Path(".unmask/locator"), show_default=True, help="The teacher's answers.")
 @click.option("--minutes", type=click.FloatRange(min=0), default=40.0, show_default=True)
-@click.option("--start", type=FILE, default=None, help="Weights (.pt) of an earlier run to go on from.")
+@click.option("--start", type=FILE, default=None, help="Weights (.pt or .onnx) of an earlier run to go on from.")
 @click.option("--coarse", type=click.FloatRange(0, 1), default=0.6, show_default=True, help="Share of small scenes.")
 @click.option("--peak", type=click.FloatRange(min=0), default=2e-3, show_default=True, help="Learning rate.")
 @click.option("--seed", type=int, default=1, show_default=True)
@@ -105,6 +105,7 @@ def evaluate(
         questions: list[Question] = [
             *held_out.whole(taught),
             *held_out.afar(taught, pictures, scenes),
+            *held_out.hard(taught, scenes),
             *held_out.composed(taught, pictures, scenes),
             *held_out.free(taught, pictures, scenes // 3),
         ]

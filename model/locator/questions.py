@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from model import faces, views
-from model.locator import backdrops, photographs, scenes
+from model.locator import backdrops, lights, photographs, scenes
 from model.locator.photographs import Photograph, Stock
 from model.locator.teacher import SURE, Taught
+from model.occlusion import drawing
 
 SEED = 20261121
 FAR, SCENES = "afar", "scenes"
+HARD = ("dim", "shadowed", "masked", "covered", "partial")
 AFAR = (40.0, 160.0)  # pixels: faces of this size are too few in the images as they are
 
 Question = tuple[str, views.Image, faces.Floats]  # what it is counted under, the pixels, the teacher's rows
@@ -44,6 +46,66 @@ def afar(taught: list[Taught], pictures: list[Photograph], count: int) -> Iterat
         centre = views.CANVAS / 2 + rng.uniform(-1, 1, 2) * room
         scenes.paste(rng, scene, piece, scale, centre, turn=0.0, soft=False)
         yield FAR, scene.image, scene.rows
+
+
+def hard(taught: list[Taught], count: int) -> Iterator[Question]:
+    """`count` held-out images of one face or more made hard to see, as they are otherwise, the kinds of `HARD` and the
+    sources in turn: a dark room, a shadow on each face, a mask over each mouth, another cover that leaves half of the
+    face, and a picture whose edge cuts off a tenth to a third of the face.
+    """
+    rng = np.random.default_rng(SEED + 4)
+    faced = _faced(taught)
+    by_source = [[one for one in faced if one.source == source] for source in sorted({one.source for one in faced})]
+    for turn in range(count):
+        mates = by_source[turn % len(by_source)]
+        one, kind = mates[rng.integers(len(mates))], HARD[(turn // len(by_source)) % len(HARD)]
+        image, rows = one.pixels.copy(), one.rows.copy()
+        sure = rows[:, 14] >= SURE
+        if kind == "dim":
+            image = lights.dim(rng, image)
+        elif kind == "partial":
+            image, rows = _cut(rng, image, rows)
+        for row in rows[sure] if kind in ("shadowed", "masked", "covered") else ():
+            place = drawing.Place(row[:4], row[4:14])
+            if kind == "shadowed":
+                lights.shadow(rng, image, row)
+            elif kind == "masked":
+                drawing.draw(rng, image, place, ("mask",))
+            else:
+                image = _covered(rng, image, place)
+        yield kind, image, rows
+
+
+def _covered(rng: np.random.Generator, image: views.Image, place: drawing.Place) -> views.Image:
+    for _ in range(8):
+        drawn = image.copy()
+        if drawing.share(drawing.draw(rng, drawn, place), place) <= 0.5:
+            return drawn
+    return image
+
+
+def _cut(rng: np.random.Generator, image: views.Image, rows: faces.Floats) -> tuple[views.Image, faces.Floats]:
+    """`image` cut on one side through its largest face; other faces that the cut meets become doubt."""
+    largest = rows[rows[:, 14] >= SURE][0] if len(rows) else None
+    for row in rows[rows[:, 14] >= SURE]:
+        largest = row if row[2] * row[3] > largest[2] * largest[3] else largest
+    x, y, width, height = largest[:4]
+    lost, side = rng.uniform(0.1, 1 / 3), int(rng.integers(4))
+    left, top, right, bottom = 0, 0, image.shape[1], image.shape[0]
+    if side == 0:
+        left = max(0, round(x + lost * width))
+    elif side == 1:
+        top = max(0, round(y + lost * height))
+    elif side == 2:
+        right = min(right, round(x + (1 - lost) * width))
+    else:
+        bottom = min(bottom, round(y + (1 - lost) * height))
+    moved = rows - np.array([left, top, 0, 0, *[left, top] * 5, 0], np.float32)
+    for row, own in zip(moved, rows, strict=True):
+        inside = (np.minimum(row[:2] + row[2:4], (right - left, bottom - top)) - row[:2].clip(0)).clip(0).prod()
+        if inside < 0.98 * row[2] * row[3] and not np.array_equal(own, largest):
+            row[14] = 0.0
+    return np.ascontiguousarray(image[top:bottom, left:right]), moved
 
 
 def composed(taught: list[Taught], pictures: list[Photograph], count: int) -> Iterator[Question]:
