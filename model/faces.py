@@ -7,20 +7,19 @@ EXIF rotation is undone by whoever decodes. It does not recognise, align or judg
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from model import rows as found_rows
 from model import views
-from model.rows import STRIDES, Floats, alike, decoded, filling, placed, suppressed, uncut
-from model.views import BESIDE, CANVAS, FINE, Image, View, centred, close, mosaic, resized
+from model.rows import STRIDES, Floats, alike, decoded, placed, suppressed
+from model.searches import Look, Search
+from model.views import BESIDE, CANVAS, Image, View, centred, close, mosaic
 
 LOCATOR = Path(__file__).parent / "locator" / "locator.onnx"
 MOST = 64  # faces of a picture that are judged, unless a setting says otherwise
@@ -55,82 +54,16 @@ class FaceFinder(Protocol):
         """
 
 
-class Look(NamedTuple):
-    """A view of an image, and which of the rows found through it, in the image's pixels, count; all where None."""
-
-    image: Image
-    view: View
-    keep: Callable[[Floats], Floats] | None = None
-
-
-class Search:
-    """What was found in one image so far, and where to look next: first at the whole image, then in tiles, closer each
-    time, until a face is large enough or the looks end.
-    """
-
-    def __init__(self, image: Image) -> None:
-        self.image = image
-        self.height, self.width = image.shape[:2]
-        self.reduced = self._at(FINE / max(image.shape[:2]))
-        self.rows = np.zeros((0, 15), np.float32)
-        self._scales = [CANVAS / max(image.shape[:2]), *views.scales(self.height, self.width)]
-        self._now = 0
-
-    def goes_on(self) -> bool:
-        """Whether a closer look may find more; step to it if so."""
-        scale = self._scales[self._now]
-        large = self.rows[:, 2:4].max(initial=0) * scale >= found_rows.LARGE
-        if self._now + 1 == len(self._scales) or (large and min(self.height, self.width) * scale >= views.NARROW):
-            return False
-        self._now += 1
-        return True
-
-    def closer(self) -> list[Look]:
-        """The tiles of the present look."""
-        return self._tiles(self._at(self._scales[self._now]))
-
-    def lifted(self) -> list[Look]:
-        """Looks at a dark image made brighter: whole, in tiles as far as the first closer look, and from further away.
-        None for an image that is not dark.
-        """
-        if not views.dark(self.reduced):
-            return []
-        image = views.lifted(self.reduced)
-        self._now = min(1, len(self._scales) - 1)
-        tiled = self._tiles(image) if self._now else []
-        return [Look(image, centred(image, CANVAS)), *tiled, self.further(image)]
-
-    def further(self, image: Image | None = None) -> Look:
-        """A look from further away, for a face that fills the picture; at `image` in place of the reduced one."""
-        image = self.reduced if image is None else image
-        return Look(image, centred(image, CANVAS // 2), lambda rows: filling(rows, image.shape))
-
-    def add(self, look: Look, rows: Floats) -> None:
-        """Take up what `look` found."""
-        rows[:, :14] *= max(self.height, self.width) / max(look.image.shape[:2])
-        self.rows = np.concatenate([self.rows, rows])
-
-    def _tiles(self, image: Image) -> list[Look]:
-        grown = max(self.height, self.width) / max(image.shape[:2])
-        scale, coarser = self._scales[self._now] * grown, self._scales[self._now - 1] * grown
-        return [
-            Look(image, view, lambda rows, view=view: uncut(rows, view, image.shape, coarser))  # type: ignore[misc]
-            for view in views.tiles(image, scale)
-        ]
-
-    def _at(self, scale: float) -> Image:
-        return self.image if scale >= 1 else resized(self.image, scale)
-
-
 class NetworkFinder:
-    """A network in YuNet's layout, with which an image is looked at through one to some 170 views (see `views.scales`)."""
+    """A network in YuNet's layout. It looks at an image through one to some 170 views (see `views.scales`)."""
 
     def __init__(
         self, path: Path, threshold: float | None = None, proposed: float | None = None, most: int = LIMIT
     ) -> None:
-        """Load `path`; faces below `threshold` (0 to 1) are not told. From `proposed` up to `SURE` they get a second
-        look, and the mean of both looks is their confidence; none do where it is None. Both are the file's own where no
-        threshold is given. At most `most` faces of an image are told. Raises ValueError when it is not a face network in YuNet's layout.
+        """Load `path`; faces below `threshold` (0 to 1) are not told, nor more than `most` faces of an image. From
+        `proposed` up to `SURE` they get a second look, and the mean of both looks is their confidence; none do where it
+        is None. Both are the file's own where no threshold is given. Raises ValueError when it is not a face network in
+        YuNet's layout.
         """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # callers bring their own threads; more here only fight them
@@ -211,12 +144,12 @@ class NetworkFinder:
         """
         laid = [[close(rows[at, :4]) for at in four] for _, rows, four in fours]
         canvases = [
-            mosaic([view.see(image, BESIDE) for view in views])
-            for (image, _, _), views in zip(fours, laid, strict=True)
+            mosaic([view.see(image, BESIDE) for view in pieces])
+            for (image, _, _), pieces in zip(fours, laid, strict=True)
         ]
-        for (_, rows, four), views, answers in zip(fours, laid, self._run(canvases), strict=True):
+        for (_, rows, four), pieces, answers in zip(fours, laid, self._run(canvases), strict=True):
             again = decoded(answers, 0.05)
-            for place, (at, view) in enumerate(zip(four, views, strict=True)):
+            for place, (at, view) in enumerate(zip(four, pieces, strict=True)):
                 corner = np.array([place % 2, place // 2]) * BESIDE
                 box = np.concatenate([(rows[at, :2] - (view.left, view.top)) * view.scale + corner,
                                       rows[at, 2:4] * view.scale])  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.views import CANVAS, FINE, View
+from model.views import CANVAS, DARK, FINE, Image, View
 
 STRIDES = (8, 16, 32)
 OVERLAP = 0.5  # of the smaller box: unlike IoU this also drops a part of a face found as a face of its own
@@ -72,6 +72,20 @@ def filling(rows: Floats, shape: tuple[int, ...]) -> Floats:
     """`rows` that fill an image of `shape`, for which one looks from further away."""
     filled: Floats = rows[rows[:, 2:4].max(axis=1, initial=0) >= FILLING * min(shape[:2])]
     return filled
+
+
+def unlit(rows: Floats, image: Image) -> Floats:
+    """`rows` that lie in the dark in `image`, for which one looks at a brightened one: brightening makes faces of
+    spoons, so that elsewhere the look at the image as it is decides.
+    """
+    return rows[[_median(image, row) < DARK for row in rows]] if len(rows) else rows
+
+
+def _median(image: Image, row: Floats) -> float:
+    height, width = image.shape[:2]
+    left, top = (int(min(max(0.0, value), side - 1)) for value, side in zip(row[:2], (width, height), strict=True))
+    box = image[top : max(top + 1, int(row[1] + row[3])), left : max(left + 1, int(row[0] + row[2]))]
+    return float(np.median(box.max(2)))
 
 
 def alike(box: Floats, rows: Floats) -> Floats:

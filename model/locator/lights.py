@@ -27,7 +27,6 @@ def shadow(rng: np.random.Generator, image: views.Image, row: faces.Floats) -> N
     """A shadow on the face of `row`, in place: over all of it, as against the light; over one side; or in bands, as
     from leaves and blinds. Soft or hard at its edge, a tenth to six tenths of the light left.
     """
-    height, width = image.shape[:2]
     x, y, across, down = (float(value) for value in row[:4])
     left, top = max(0, int(x - across)), max(0, int(y - down))
     region = image[top : max(0, int(y + 2.2 * down)), left : max(0, int(x + 2 * across))]
