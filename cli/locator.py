@@ -106,6 +106,7 @@ def evaluate(
             *held_out.whole(taught),
             *held_out.afar(taught, pictures, scenes),
             *held_out.hard(taught, scenes),
+            *held_out.large(taught, pictures, scenes // 6),
             *held_out.composed(taught, pictures, scenes),
             *held_out.free(taught, pictures, scenes // 3),
         ]

@@ -1,4 +1,4 @@
-"""Where to look for faces in one image, and in which order: first at all of it, then closer for as long as that helps."""
+"""Where to look for faces in one image: first at all of it, then closer for as long as that may help."""
 
 from __future__ import annotations
 

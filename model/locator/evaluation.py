@@ -81,7 +81,7 @@ def ask(finder: faces.FaceFinder, asked: Iterable[Question]) -> dict[str, Tally]
 def _headings(name: str, image: views.Image, row: faces.Floats) -> list[str]:
     """What else a face of `row` is counted under: its size, and in images as they are its light, pose and tone."""
     size = float(np.sqrt(row[2] * row[3]))
-    as_it_is = name not in (questions.FAR, questions.SCENES, *questions.HARD)
+    as_it_is = name not in (questions.FAR, questions.SCENES, *questions.HARD, *questions.LARGE)
     made = "all" if as_it_is else name
     bands = [f"{made}: {least}-{most} px" for least, most in BANDS if least <= size < most]
     return bands + (traits.traits(image, row) if as_it_is else [])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import cv2
 import numpy as np
 
 from model import faces, views
@@ -18,6 +19,8 @@ from model.occlusion import drawing
 
 SEED = 20261121
 FAR, SCENES = "afar", "scenes"
+LARGE = {"large picture": (1800, 2400), "panorama": (400, 6000), "tall screenshot": (6000, 720)}  # height, width
+SHARE = (0.015, 0.04)  # of the long side: the faces in large pictures
 HARD = ("dim", "shadowed", "masked", "covered", "partial")
 AFAR = (40.0, 160.0)  # pixels: faces of this size are too few in the images as they are
 
@@ -106,6 +109,52 @@ def _cut(rng: np.random.Generator, image: views.Image, rows: faces.Floats) -> tu
         if inside < 0.98 * row[2] * row[3] and not np.array_equal(own, largest):
             row[14] = 0.0
     return np.ascontiguousarray(image[top:bottom, left:right]), moved
+
+
+def large(taught: list[Taught], pictures: list[Photograph], count: int) -> Iterator[Question]:
+    """`count` large pictures of the shapes of `LARGE` in turn: three held-out images each, shrunk so that their largest
+    face has a size in `SHARE` of the picture's long side, but at most four fifths of its short side, pasted as they are
+    on held-out pictures laid side by side.
+    """
+    rng = np.random.default_rng(SEED + 5)
+    faced, stock = _faced(taught), held_out(pictures)
+    for turn in range(count):
+        name = list(LARGE)[turn % len(LARGE)]
+        height, width = LARGE[name]
+        square = min(720, height, width)
+        ground = [
+            np.hstack([backdrops.backdrop(rng, stock, faced, square) for _ in range(-(-width // square))])
+            for _ in range(-(-height // square))
+        ]
+        image, rows = np.vstack(ground)[:height, :width].copy(), np.zeros((0, 15), np.float32)
+        for _ in range(3):
+            one = faced[rng.integers(len(faced))]
+            size = min(0.8 * min(height, width), float(np.exp(rng.uniform(*np.log(SHARE)))) * max(height, width))
+            rows = np.concatenate([rows, _laid(rng, image, rows, one, size)])
+        yield name, image, rows
+
+
+def _laid(rng: np.random.Generator, image: views.Image, rows: faces.Floats, one: Taught, size: float) -> faces.Floats:
+    """Paste `one` into `image` with its largest face `size` pixels large, clear of `rows`; its rows, none if there is
+    no room.
+    """
+    scale = size / float(np.sqrt(one.sure[:, 2:4].prod(1)).max())
+    height, width = (round(side * scale) for side in one.pixels.shape[:2])
+    if height > image.shape[0] or width > image.shape[1]:
+        return np.zeros((0, 15), np.float32)
+    small = np.asarray(cv2.resize(one.pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    for _ in range(8):
+        left, top = int(rng.integers(image.shape[1] - width + 1)), int(rng.integers(image.shape[0] - height + 1))
+        low, high = (
+            np.maximum(rows[:, :2], (left, top)),
+            np.minimum(rows[:, :2] + rows[:, 2:4], (left + width, top + height)),
+        )
+        if not (high > low).all(1).any():
+            image[top : top + height, left : left + width] = small
+            moved = one.rows.copy()
+            moved[:, :14] = moved[:, :14] * scale + np.array([left, top, 0, 0, *[left, top] * 5], np.float32)
+            return moved
+    return np.zeros((0, 15), np.float32)
 
 
 def composed(taught: list[Taught], pictures: list[Photograph], count: int) -> Iterator[Question]:
