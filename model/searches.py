@@ -36,9 +36,9 @@ class Search:
 
     def goes_on(self) -> bool:
         """Whether a closer look may find more; step to it if so."""
-        scale = self._scales[self._now]
-        large = self.rows[:, 2:4].max(initial=0) * scale >= LARGE
-        if self._now + 1 == len(self._scales) or (large and min(self.height, self.width) * scale >= views.NARROW):
+        long, short = max(self.height, self.width), min(self.height, self.width)
+        large = self.rows[:, 2:4].max(initial=0) * self._scales[self._now] >= LARGE
+        if self._now + 1 == len(self._scales) or (large and long < views.STRIP * short):
             return False
         self._now += 1
         return True

@@ -119,8 +119,11 @@ def bar(rng: np.random.Generator, image: Image, place: Place) -> Mask:
     colour = rng.uniform(0, 30, 3) if dark else rng.uniform(0, 255, 3)
     image[where > 0] = colour.astype(np.uint8)
     if rng.random() < 0.4:
+        lettered = image.copy()
         ink = (255, 255, 255) if colour.mean() < 128 else (0, 0, 0)
-        _write(rng, image, _int(place.at(-reach * 0.9, down + half * 0.5)), place.size * rng.uniform(0.003, 0.006), ink)
+        at = _int(place.at(-reach * 0.9, down + half * 0.5))
+        _write(rng, lettered, at, place.size * rng.uniform(0.003, 0.006), ink)
+        image[where > 0] = lettered[where > 0]
     return where
 
 
