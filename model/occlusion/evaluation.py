@@ -32,15 +32,19 @@ class Figures:
         return metrics.auc(np.r_[self.covered, self.bare].astype(np.float64), labels.astype(np.int64))
 
     def rates(self, limit: float) -> tuple[float, float]:
-        """The shares of the covered and of the bare faces that are told `limit` or more."""
-        return float((self.covered >= limit).mean()), float((self.bare >= limit).mean())
+        """The shares of the covered and of the bare faces that are told `limit` or more; NaN for none."""
+        covered, bare = (float((told >= limit).mean()) if len(told) else np.nan for told in (self.covered, self.bare))
+        return covered, bare
 
 
 def drawn(taught: list[Taught], count: int, seed: int = 3) -> dict[str, Figures]:
     """For each kind of cover, and for "all", the figures on `count` held-out faces with a drawn cover of which at least
-    `MOSTLY` of the face is hidden, against as many without one. Some of both are in bad light.
+    `MOSTLY` of the face is hidden, against as many without one. Some of both are in bad light. Raises ValueError where
+    nothing with a face is held out.
     """
     rng, pool = np.random.default_rng(seed), training.lessons(taught, held_out=True)
+    if not pool:
+        raise ValueError("no image that is held out has a face that is large enough")
     bare = _told([training.sampled(rng, pool[rng.integers(len(pool))], odds=0)[0] for _ in range(count)])
     figures, told, shares = {}, [], []
     for kind in drawing.KINDS:

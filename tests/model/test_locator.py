@@ -286,6 +286,20 @@ def test_the_command_measures_a_locator_beside_its_teacher(folder, collections, 
 
 
 @pytest.mark.usefixtures("one_thread")
+def test_the_commands_train_and_measure_the_measure_of_covers(folder, tmp_path):
+    shared = [str(folder), "--teacher", str(faces.LOCATOR), "--cache", str(tmp_path / "cache")]
+    out = tmp_path / "covers.onnx"
+    made = CliRunner().invoke(
+        command.locator, ["train-covers", *shared, "--out", str(out), "--count", "4", "--epochs", "1"]
+    )
+    assert made.exit_code == 0, made.output
+    assert onnxruntime.InferenceSession(out).get_outputs()[0].name == "covered"
+    answer = CliRunner().invoke(command.locator, ["evaluate-covers", *shared, "--count", "4", "--masked", "portraits"])
+    assert answer.exit_code == 0, answer.output
+    assert "caption" in answer.output
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_an_exported_locator_is_made_trainable_again_and_answers_as_before():
     canvas = cv2.resize(data.astronaut(), (320, 320), interpolation=cv2.INTER_AREA)[..., ::-1].transpose(2, 0, 1)
     blob = np.ascontiguousarray(canvas[None], np.float32)
