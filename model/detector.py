@@ -222,7 +222,7 @@ class Detector:
         return Sheet(width, height, tuple(cuts), tuple(seen))
 
     def _cuts(self, frame: Frame) -> list[Cut]:
-        found = self._finder.find(frame.pixels)
+        found = self._finder.find(frame.pixels)[: faces.MOST]
         index, time, cuttings = frame.index, frame.time, self.panel.cuttings
         if not found:
             return [Cut(index, time, tuple(each.picture(frame.pixels) for each in cuttings))]
