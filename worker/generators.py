@@ -67,8 +67,10 @@ _FORMS: Final = {
     ),
     "FLUX": (
         r"black[ -]?forest[ -]?labs(?: flux)?(?: ?api)?+V",
-        r"(?:black[ -]?forest[ -]?labs )?flux[ .]?[12](?:\.\d)?[ -]?\[?"
-        r"(?:dev|schnell|pro|kontext|krea|ultra|fill|max|flex)\]?",
+        (
+            r"(?:black[ -]?forest[ -]?labs )?flux[ .]?[12](?:\.\d)?[ -]?\[?"
+            r"(?:dev|schnell|pro|kontext|krea|ultra|fill|max|flex)\]?"
+        ),
         r"(?:black[ -]?forest[ -]?labs )flux\.?[12]?(?:\.\d)?",
         r"flux\.[12]",
     ),
