@@ -72,7 +72,10 @@ class Settings(BaseSettings):
     claim_seconds: float = Field(300, gt=0, description="a moderator's claim ends this long after the last heartbeat")
     undo_seconds: float = Field(10, ge=0, description="a decision leaves the house only after this long")
     session_hours: float = Field(12, gt=0)
-    login_attempts: str = Field("10 per 5 minutes", description="per address and per account")
+    login_attempts: str = Field(
+        "10 per 5 minutes",
+        description="wrong passwords of an address or a device; addresses that may fail at an account",
+    )
 
     # deliveries
     delivery_timeout: float = Field(15, gt=0)
