@@ -1,4 +1,4 @@
-"""Sessions of people are rows.
+"""Sessions of people are rows, and nothing keeps a digest of what was erased.
 
 Revision 0003, after 0002, 2026-11-28 21:42:36.323410.
 """
@@ -34,6 +34,11 @@ def upgrade() -> None:
     op.create_index(op.f("ix_sessions_began_at"), "sessions", ["began_at"], unique=False)
     op.create_index(op.f("ix_sessions_device_sha256"), "sessions", ["device_sha256"], unique=False)
     op.create_index(op.f("ix_sessions_person_id"), "sessions", ["person_id"], unique=False)
+    op.execute("UPDATE audit SET old = old - 'sha256' WHERE action = 'submission.erased' AND old ? 'sha256'")
+    op.execute(
+        "DELETE FROM idempotency_keys USING submissions "
+        "WHERE submissions.id = idempotency_keys.submission_id AND submissions.state = 'deleted'"
+    )
 
 
 def downgrade() -> None:
