@@ -119,9 +119,7 @@ def test_no_table_keeps_a_digest_of_what_was_erased(session, blobs, judged, subm
 def test_a_walk_goes_on_where_an_erased_blob_was(session, blobs, submit):
     kept, gone = submit(jpeg("red")), submit(jpeg("blue"))
     digest, places = gone.media_sha256, [kept.media_sha256]
-    session.add(
-        Round(name="orphans", position=f"media/{digest[:2]}/{digest[2:4]}/{digest}")
-    )
+    session.add(Round(name="orphans", position=f"media/{digest[:2]}/{digest[2:4]}/{digest}"))
     session.flush()
     erasure.ask(session, gone.id)
     erasure.remove(session, blobs, gone.id)
