@@ -113,7 +113,7 @@ def removable(session: Session, ids: Collection[str]) -> set[str]:
     named = select(Submission.media_sha256).where(Submission.id.in_(ids), Submission.media_sha256.is_not(None))
     others = (Submission.id.not_in(ids), Submission.erase_asked_at.is_(None))
     held = select(Submission.media_sha256).where(Submission.media_sha256.in_(named), *others)
-    return set(session.scalars(named)) - set(session.scalars(held))
+    return {digest for digest in session.scalars(named) if digest} - set(session.scalars(held))
 
 
 def _lock(session: Session, sha256: str) -> None:

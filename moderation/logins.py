@@ -9,7 +9,7 @@ import secrets
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from moderation import audit
@@ -141,5 +141,5 @@ def forget(session: Session) -> int:
     return len(session.execute(gone).all())
 
 
-def _live() -> tuple[object, ...]:
+def _live() -> tuple[ColumnElement[bool], ...]:
     return LoginSession.ended_at.is_(None), LoginSession.ends_at > _now()

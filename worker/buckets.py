@@ -25,6 +25,7 @@ def get(
     most: int,
     seconds: float,
     is_stopping: Callable[[], bool] = lambda: False,
+    admit: Callable[[int], object] = lambda _: None,
 ) -> int:
     """Writes an object into ``into``; returns its bytes.
 
@@ -33,6 +34,7 @@ def get(
         options: of the source: `bucket` lists those that it may name; `endpoint_url` and `region` say where they are.
         most: bytes that an object may have.
         seconds: on the clock for all of it.
+        admit: called with the object's length before it is read; it may raise.
 
     Raises:
         NotFetched: slug `forbidden-address`, `fetch-failed`, `fetch-timeout`, `fetch-status` or `too-large`.
@@ -52,6 +54,7 @@ def get(
         with answer["Body"] as body:
             if answer["ContentLength"] > most:
                 raise NotFetched("too-large", f"the object is larger than {most} bytes")
+            admit(answer["ContentLength"])
             _read(body, into, most, until, is_stopping)
     except ClientError as error:
         raise _refusal(error) from error

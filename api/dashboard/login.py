@@ -64,7 +64,7 @@ def _recall(token: str) -> Visitor | None:
     """Returns the session's visitor, or None when the session has ended."""
     with collaborators().sessions.begin() as ledger:
         row = logins.recall(ledger, token[:LONGEST_TOKEN])
-        return row and _visitor(row, token)
+        return _visitor(row, token) if row else None
 
 
 manager.user_loader(_recall)

@@ -18,7 +18,7 @@ class Bucket:
     def __init__(self, bucket: str, prefix: str, upload_endpoint: str | None = None) -> None:
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""
-        signed = {"signature_version": "s3v4"}  # the one that binds a presigned address to a length
+        signed: dict[str, Any] = {"signature_version": "s3v4"}  # which binds a presigned address to a length
         self.client: Any = clients.s3(**signed)
         self.signer: Any = clients.s3(endpoint_url=upload_endpoint, **signed) if upload_endpoint else self.client
 
