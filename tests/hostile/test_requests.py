@@ -149,9 +149,11 @@ def test_each_request_gets_one_answer_and_the_service_is_well_afterwards(server,
 
 ENDING = {"a form that never ends", "pieces of a length beyond counting"}
 
+PAGES = {404, 405}  # outside /v1 a page says so
+
 
 def _told_as_a_problem(answers, status):
-    if status >= 400:
+    if status >= 400 and status not in PAGES:
         head, _, body = answers.partition(b"\r\n\r\n")
         assert b"application/problem+json" in head
         problem = json.loads(body)
