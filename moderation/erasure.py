@@ -18,7 +18,7 @@ from moderation import audit, uploads
 from moderation import blobs as storage
 from moderation.blobs import Blobs
 from moderation.errors import NotFound
-from moderation.tables import Appeal, Delivery, Flag, Media, Submission
+from moderation.tables import Appeal, Delivery, FaceFeatures, Flag, Media, Submission
 
 HEAD_START = 60.0  # seconds that whoever asked has to remove blobs before upkeep takes it for interrupted
 LONGEST_DELAY = 3_600.0
@@ -27,7 +27,8 @@ _now = func.clock_timestamp
 
 
 def ask(session: Session, submission_id: str, *, actor: str = "system") -> Submission:
-    """Makes a submission `deleted`: its flag, decisions, appeals and messages go, its words and its lease are emptied.
+    """Makes a submission `deleted`: its flag, decisions, appeals, messages and features of faces go, its words and its
+    lease are emptied.
 
     Asking again changes nothing.
 
@@ -43,7 +44,7 @@ def ask(session: Session, submission_id: str, *, actor: str = "system") -> Submi
         return row
     if row.platform_id is not None:
         audit.write(session, actor, "submission.erased", row.id, old={"state": row.state, "sha256": row.media_sha256})
-    for table in (Flag, Delivery, Appeal):
+    for table in (Flag, Delivery, Appeal, FaceFeatures):
         session.execute(delete(table).where(table.submission_id == row.id))
     _empty(session, row)
     return row
