@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from moderation.tables import LEARNABLE, Decision, FaceFeatures, Flag, Media, Platform, Submission
@@ -64,8 +64,8 @@ def keep(session: Session, submission: Submission, verdict_id: str, kept: Sequen
 
 
 def _known(session: Session, verdict_id: str) -> list[Kept]:
-    query = select(FaceFeatures).where(FaceFeatures.verdict_id == verdict_id).distinct(FaceFeatures.face)
-    return [_kept(row) for row in session.scalars(query.order_by(FaceFeatures.face))]
+    query = select(FaceFeatures).where(FaceFeatures.verdict_id == verdict_id).order_by(FaceFeatures.face)
+    return [_kept(row) for row in session.scalars(query.ext(distinct_on(FaceFeatures.face)))]
 
 
 def _kept(row: FaceFeatures) -> Kept:

@@ -2,7 +2,8 @@
 
 The heads are fitted again with a prior at their present weights, on the rehearsal and the new faces together, so what
 the new faces do not speak of stays as it is. Part of the rehearsal and of the new faces is frozen: it only measures.
-The gate refuses a candidate that forgets an old kind or accuses more real people than the budget allows.
+The gate refuses a candidate that forgets an old kind, accuses more real people than the budget allows, or has the new
+kind the wrong way round.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from model.splits import position
 FROZEN = 0.3  # of the new groups, which only measure
 FEWEST = 10  # new faces to learn from
 LOST = 0.01  # of AUC, that an old kind may lose
+CHANCE = 0.5  # an AUC
 STRENGTH = 0.003  # of the prior at the present weights: how far new faces may move them
 WEIGHT = 0.25  # of all, that the new faces of a class count
 BATCH = 32
@@ -262,6 +264,8 @@ def _refusals(rows: Sequence[Row], name: str) -> list[str]:
             found.append(
                 f"{row.name} loses {row.auc[0] - row.auc[1]:.3f} of AUC ({row.auc[0]:.3f} to {row.auc[1]:.3f})"
             )
+        if row.name == name and row.fakes >= FEWEST and row.auc[1] < CHANCE:
+            found.append(f"the new faces are told apart worse than by chance ({row.auc[1]:.3f}): check their labels")
         rises = row.reals >= calibration.fewest(calibrating.REVIEW_WORST) and row.fake[1] > row.fake[0]
         if rises and row.fake[1] > calibrating.FAKE_WORST:
             found.append(f"{row.fake[1]:.1%} of the real faces of {row.name} would be called fake ({row.fake[0]:.1%})")
