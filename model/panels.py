@@ -172,9 +172,9 @@ class Panel:
     def _traits(self, seen: Sequence[Mapping[str, Floats]]) -> list[Traits]:
         """Of each face; `seen` is what the encoder and the small network answered."""
         assert self.release.encoder is not None
-        raw, logits = seen[0][RAW].astype(np.float16), seen[0][LOGITS] * np.nan
-        if len(seen) > 1:
-            logits = np.asarray(seen[1][LOGITS], np.float32)
+        with np.errstate(over="ignore"):  # what half precision cannot hold is infinite, and nobody keeps that
+            raw = seen[0][RAW].astype(np.float16)
+        logits = seen[1][LOGITS] if len(seen) > 1 else np.full_like(seen[0][LOGITS], np.nan)
         digest, network = self.release.encoder.graph, network_of(self.release)
         return [Traits(digest, row, network, said) for row, said in zip(raw, logits, strict=True)]
 

@@ -1,11 +1,28 @@
 """Features of faces: kept where policy allows it, gone with the submission, and read back for what stands decided."""
 
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
-from moderation import appeals, decisions, erasure, features, flags, people, platforms, retention, submissions, verdicts
+from moderation import (
+    acceptance,
+    appeals,
+    decisions,
+    erasure,
+    features,
+    flags,
+    media,
+    people,
+    platforms,
+    retention,
+    submissions,
+    verdicts,
+)
+from moderation.acceptance import Draft
 from moderation.features import Kept
 from moderation.tables import Decision, FaceFeatures, Media, Submission, Verdict
 from moderation.verdicts import Finding
@@ -166,6 +183,33 @@ def test_a_policy_that_allows_it_no_longer_takes_what_was_kept(session, submit, 
     assert len(owners(session)) == 2
     platforms.change_policy(session, platform.platform.id, change)
     assert owners(session) == {theirs.id}
+
+
+def test_a_policy_that_changes_while_features_are_being_kept_waits_and_takes_them(Session, blobs):
+    with Session.begin() as session:
+        owner = platforms.create(session, "Chirper").platform.id
+        platforms.change_policy(session, owner, ALLOWS)
+        file = io.BytesIO(jpeg())
+        facts = media.inspect(file, max_pixels=10**8, max_frames=9)
+        acceptance.submit(session, blobs, Draft(platform_id=owner), facts, file)
+
+    def forbid():
+        with Session.begin() as session:
+            platforms.change_policy(session, owner, {"keep_features": False})
+
+    with ThreadPoolExecutor(1) as other, Session.begin() as session:
+        judge(session)
+        assert count(session, FaceFeatures) == 1
+        forbidden = other.submit(forbid)
+        waits = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        while not session.scalar(waits) and not forbidden.done():
+            time.sleep(0.01)
+            session.execute(text("SELECT pg_stat_clear_snapshot()"))
+        assert not forbidden.done()
+        session.commit()
+        forbidden.result()
+    with Session() as session:
+        assert count(session, FaceFeatures) == 0
 
 
 @pytest.mark.usefixtures("allows")
