@@ -23,6 +23,7 @@ from model.errors import BadImage, ReleaseError
 from model.faces import FaceFinder, FoundFace
 from model.panels import Panel
 from model.pixels import Frame
+from model.traits import Traits
 from model.videos import Budget
 
 _FACELESS = (bands.NO_FACE,)
@@ -34,13 +35,15 @@ class Face:
     box's longer side; sharpness: variance of the crop's Laplacian; confidence: the finder's, 0 to 1; jpeg_quality: of
     a JPEG, as its tables say; distance: how unfamiliar the face is, 1 being the limit; spread: of the members' P(fake);
     photograph: P(this is a photograph); covered: the share of it that something hides; each only where it is known),
-    and of a clip (a video or an animation) the `frame` it was seen in.
+    and of a clip (a video or an animation) the `frame` it was seen in. `traits` are what can be kept of it, where
+    `judge` was asked for them.
     """
 
     box: tuple[int, int, int, int]
     score: float
     quality: Mapping[str, float]
     frame: int = 0
+    traits: Traits | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ class Vote:
     word: str
     quality: Mapping[str, float]
     doubts: tuple[str, ...]
+    traits: Traits | None = None
 
 
 class Detector:
@@ -190,10 +194,12 @@ class Detector:
         """Decode, find faces and cut them out, several files at a time."""
         return Prepared(tuple(self._pool.map(self._sheet, files)))
 
-    def judge(self, prepared: Prepared) -> list[Judgement | Failure]:
-        """Run the networks over all crops of the batch and judge each file by its own."""
+    def judge(self, prepared: Prepared, keep_features: bool = False) -> list[Judgement | Failure]:
+        """Run the networks over all crops of the batch and judge each file by its own. With `keep_features`, each face
+        carries its traits where the release has an encoder; that takes no second forward pass.
+        """
         cuts = [cut for sheet in prepared.sheets if isinstance(sheet, Sheet) for cut in sheet.cuts]
-        votes = iter(self._votes(cuts))
+        votes = iter(self._votes(cuts, keep_features))
         return [
             sheet if isinstance(sheet, Failure) else self._judgement(sheet, [next(votes) for _ in sheet.cuts])
             for sheet in prepared.sheets
@@ -238,9 +244,9 @@ class Detector:
             measured["covered"] = round(_covered(frame.pixels, face), 3)
         return measured
 
-    def _votes(self, cuts: Sequence[Cut]) -> list[Vote]:
+    def _votes(self, cuts: Sequence[Cut], keep_features: bool = False) -> list[Vote]:
         """What the panel says of each cut, calibrated, with what speaks against believing it."""
-        said = self.panel.opinions([cut.crops for cut in cuts])
+        said = self.panel.opinions([cut.crops for cut in cuts], keep_features)
         faced = np.array([cut.box is not None for cut in cuts], bool)
         scores = self.release.calibration.apply(np.where(faced, said.face, said.whole))
         measured = {"distance": said.distance, "photograph": said.photograph}
@@ -252,15 +258,19 @@ class Detector:
                 float(scores[row]),
                 float(said.synthetic[row]),
                 {name: float(values[row]) for name, values in measured.items()},
+                said.traits[row] if said.traits else None,
             )
             for row, cut in enumerate(cuts)
         ]
 
-    def _vote(self, cut: Cut, score: float, synthetic: float, measured: Mapping[str, float]) -> Vote:
+    def _vote(
+        self, cut: Cut, score: float, synthetic: float, measured: Mapping[str, float], traits: Traits | None
+    ) -> Vote:
         known = {name: round(value, 3) for name, value in measured.items() if not math.isnan(value)}
         quality = {**cut.quality, **known}
         word = bands.MANIPULATED if synthetic <= 0.5 else bands.SYNTHETIC if synthetic > 0.5 else bands.FAKE_FACE
-        return Vote(cut, score, word, quality, bands.doubts(quality, self.release.limits) if cut.box else _FACELESS)
+        doubts = bands.doubts(quality, self.release.limits) if cut.box else _FACELESS
+        return Vote(cut, score, word, quality, doubts, traits)
 
     def _judgement(self, sheet: Sheet, votes: Sequence[Vote]) -> Judgement:
         """The file's score is a robust maximum. One forged face makes a file fake, however many real ones stand
@@ -285,7 +295,9 @@ class Detector:
             band=band,
             reasons=doubts or (() if band == bands.CLEAR else (top.word,)),
             faces=tuple(
-                Face(vote.cut.box, vote.score, vote.quality, vote.cut.frame) for vote in scored if vote.cut.box
+                Face(vote.cut.box, vote.score, vote.quality, vote.cut.frame, vote.traits)
+                for vote in scored
+                if vote.cut.box
             ),
             width=sheet.width,
             height=sheet.height,
