@@ -61,8 +61,8 @@ class Table:
 class Pairs:
     """Steps of pairs of the table's `chosen` crops; a step follows from `seed` and its number alone.
 
-    `mates` names, for sources of fakes without reals, the sources whose reals stand beside them. Raises DatasetError
-    where a class is missing.
+    `mates` names, by source of fakes, the sources whose reals stand beside them. Raises DatasetError where a class is
+    missing.
     """
 
     def __init__(self, table: Table, chosen: Bools, mates: Mapping[str, Sequence[str]], seed: int = 0) -> None:
@@ -94,8 +94,8 @@ class Pairs:
         source, worn = str(self._table.sources[fake]), bool(self._table.views[fake] != PLAIN)
         if chance.random() >= BROAD:
             near = self._faces.get((str(self._table.components[fake]), worn))
-            pool = near or [row for name in (source, *self._mates.get(source, ()))
-                            for row in self._source.get((name, worn), ())]  # fmt: skip
+            names = self._mates.get(source, (source,))
+            pool = near or [row for name in names for row in self._source.get((name, worn), ())]
             if pool:
                 return int(pool[chance.integers(len(pool))])
         draw = self._reals[worn] if len(self._reals[worn]) else self._reals[not worn]
