@@ -17,22 +17,22 @@ KINDS = {
     "beta": Kind(kind="tints", family="two", head="manipulated", mates=("alpha",)),
     "cartoons": Kind(kind="drawing"),
 }
-FACES = 24  # of each class of alpha; beta has half as many fakes, and no reals
+FACES = 18  # of each class of alpha; beta has half as many fakes, and no reals
 
 
 def draw(folder):
     """The pictures: alpha's fakes have stripes, beta's are tinted."""
     for place in range(FACES):
-        save(folder / "alpha/real", place, procedural.portrait(160, 160, 130, place)[0])
-        striped = procedural.portrait(160, 160, 130, 100 + place)[0].copy()
+        save(folder / "alpha/real", place, procedural.portrait(128, 128, 104, place)[0])
+        striped = procedural.portrait(128, 128, 104, 100 + place)[0].copy()
         striped[::4] = striped[::4] // 2
         save(folder / "alpha/fake", place, striped)
     for place in range(FACES // 2):
-        tinted = procedural.portrait(160, 160, 130, 200 + place)[0].copy()
+        tinted = procedural.portrait(128, 128, 104, 200 + place)[0].copy()
         tinted[..., 2] //= 3
         save(folder / "beta/fake", place, tinted)
-        save(folder / "gamma/real", place, procedural.portrait(160, 160, 130, 300 + place)[0])
-    save(folder / "cartoons/fake", 0, np.full((160, 160, 3), 200, np.uint8))
+        save(folder / "gamma/real", place, procedural.portrait(128, 128, 104, 300 + place)[0])
+    save(folder / "cartoons/fake", 0, np.full((128, 128, 3), 200, np.uint8))
     return folder
 
 
