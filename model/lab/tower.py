@@ -23,6 +23,9 @@ class Tower(nn.Module):
     for 0 all LayerNorms learn. Raises EncoderError where no read block is left to tune.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, weights: Weights, blocks: Sequence[int], first: int = 0) -> None:
         super().__init__()
         self.blocks, self.first = sorted(blocks), first

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from model.encoder import delta as deltas
 from model.errors import DatasetError
@@ -51,6 +52,15 @@ def started(pack, out, *arguments, saves=0, code=0):
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return done
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads of torch that wait for one another are slow on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,15 @@ MATES = {"alpha": ["alpha"], "beta": ["alpha"]}
 REALS, MANIPULATED, SYNTHETIC = balance.REAL, balance.MANIPULATED, balance.SYNTHETIC
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads of torch that wait for one another are slow on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def table(*rows):
     """A table of (source, component, view, class, half) rows, all for training."""
     sources, components, views, classes, half = zip(*rows, strict=True)
@@ -182,7 +191,7 @@ def test_a_checkpoint_of_other_settings_or_of_nothing_is_refused(tmp_path):
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
     known, crops = learnable(4)
     with pytest.raises(Diverged, match="a smaller rate may do"):
-        tuned(tmp_path / "c.pt", Crops([crops], CPU), known, rate=1e38, steps=5)
+        tuned(tmp_path / "c.pt", Crops([crops], CPU), known, head_rate=1e30, steps=5)
 
 
 @pytest.mark.parametrize(("number", "steps"), [(0, 4), (3, 4), (0, 1), (0, 1000), (19, 1000), (999, 1000)])
