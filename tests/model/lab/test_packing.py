@@ -108,12 +108,25 @@ def test_a_pack_tunes_and_leaves_a_kind_out_on_a_machine_with_nothing_else(pack,
     assert not list(tuned.glob("*.pt"))
 
 
-def test_a_run_killed_in_each_stage_goes_on_to_the_same_delta(pack, tuned, tmp_path):
+def test_a_run_killed_in_each_stage_goes_on_to_the_same_delta(pack, tuned, tmp_path, monkeypatch):
     started(pack, tmp_path, *STEPS, saves=2, code=-signal.SIGKILL)
     assert not (tmp_path / "delta.npz").exists()
-    started(pack, tmp_path, *STEPS, saves=4, code=-signal.SIGKILL)  # two more of the first stage, two of the fold
+
+    save, saves = torch.save, []
+
+    def interrupted(state, path):
+        save(state, path)
+        saves.append(path)
+        if len(saves) == 4:  # two more of the first stage, two of the fold
+            raise KeyboardInterrupt
+
+    arguments = ["--out", str(tmp_path), "--device", "cpu", *STEPS]
+    monkeypatch.setattr(torch, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        unpacking.main(pack, arguments)
     assert (tmp_path / "delta.npz").exists()
-    started(pack, tmp_path, *STEPS)
+    monkeypatch.setattr(torch, "save", save)
+    unpacking.main(pack, arguments)
     assert (tmp_path / "delta.npz").read_bytes() == (tuned / "delta.npz").read_bytes()
     found, wanted = (json.loads((folder / "results.json").read_text()) for folder in (tmp_path, tuned))
     assert found["macro"] == pytest.approx(wanted["macro"])
