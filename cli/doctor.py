@@ -87,6 +87,7 @@ def _redis(settings: Settings) -> str:
     from moderation import queue
 
     app = queue.application(settings.redis_url)
+    queue.check(app)
     orders = {lane: queue.length(app, lane) for lane in queue.LANES}
     return "unread orders: " + ", ".join(f"{lane.rpartition('.')[2]} {count}" for lane, count in orders.items())
 
@@ -104,9 +105,11 @@ def _detector(settings: Settings) -> str:
 
     from PIL import Image
 
+    from model import selection
     from model.detector import Detector, Failure
 
-    detector = Detector.load(settings.detector, settings.device, settings.face_model)
+    release = selection.chosen(settings.detector, settings.encoder_cache)
+    detector = Detector.load(release, settings.device, settings.face_model, cache=settings.encoder_cache)
     file = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(file, "PNG")
     began = time.perf_counter()

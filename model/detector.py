@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model import bands, clips, faces, pixels, releases, videos
+from model import bands, clips, faces, occlusion, pixels, releases, videos
 from model.errors import BadImage, ReleaseError
 from model.faces import FaceFinder, FoundFace
 from model.panels import Panel
@@ -33,8 +33,8 @@ class Face:
     """One face: `box` (x, y, width, height) in pixels of the upright image, its own P(fake), `quality` (size_px: the
     box's longer side; sharpness: variance of the crop's Laplacian; confidence: the finder's, 0 to 1; jpeg_quality: of
     a JPEG, as its tables say; distance: how unfamiliar the face is, 1 being the limit; spread: of the members' P(fake);
-    photograph: P(this is a photograph); each only where it is known), and of a clip (a video or an animation) the
-    `frame` it was seen in.
+    photograph: P(this is a photograph); covered: the share of it that something hides; each only where it is known),
+    and of a clip (a video or an animation) the `frame` it was seen in.
     """
 
     box: tuple[int, int, int, int]
@@ -222,15 +222,21 @@ class Detector:
         return Sheet(width, height, tuple(cuts), tuple(seen))
 
     def _cuts(self, frame: Frame) -> list[Cut]:
-        found = self._finder.find(frame.pixels)
+        found = self._finder.find(frame.pixels)[: faces.MOST]
         index, time, cuttings = frame.index, frame.time, self.panel.cuttings
         if not found:
             return [Cut(index, time, tuple(each.picture(frame.pixels) for each in cuttings))]
         return [
-            Cut(index, time, seen, face.box, _clipped(face, frame.pixels), _quality(face, seen[0], frame.jpeg_quality))
+            Cut(index, time, seen, face.box, _clipped(face, frame.pixels), self._quality(face, seen[0], frame))
             for face in found
             for seen in [tuple(each.face(frame.pixels, face.box) for each in cuttings)]
         ]
+
+    def _quality(self, face: FoundFace, crop: NDArray[np.uint8], frame: Frame) -> dict[str, float]:
+        measured = _quality(face, crop, frame.jpeg_quality)
+        if self.release.limits.covered < 1 and face.landmarks is not None:
+            measured["covered"] = round(_covered(frame.pixels, face), 3)
+        return measured
 
     def _votes(self, cuts: Sequence[Cut]) -> list[Vote]:
         """What the panel says of each cut, calibrated, with what speaks against believing it."""
@@ -293,6 +299,18 @@ def _clipped(face: FoundFace, image: NDArray[np.uint8]) -> tuple[int, int, int, 
     left, top = max(0, round(x)), max(0, round(y))
     right, bottom = min(image.shape[1], round(x + width)), min(image.shape[0], round(y + height))
     return left, top, right - left, bottom - top
+
+
+def _covered(image: NDArray[np.uint8], face: FoundFace) -> float:
+    """See `occlusion.covered`; of a piece of the picture around the face, and 0 where the landmarks make no face."""
+    assert face.landmarks is not None
+    x, y, width, height = face.box
+    left, top = max(0, round(x - width / 2)), max(0, round(y - height / 2))
+    piece = image[top : round(y + height * 1.5), left : round(x + width * 1.5)]
+    try:
+        return occlusion.covered(piece, face.landmarks - np.array([left, top], np.float32))
+    except ValueError:
+        return 0.0
 
 
 def _quality(face: FoundFace, crop: NDArray[np.uint8], jpeg_quality: int | None) -> dict[str, float]:

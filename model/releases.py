@@ -65,7 +65,7 @@ class Preprocessing:
 class Limits:
     """Below these a face is too small (longer side of its box, pixels), too soft (variance of its Laplacian) or too
     compressed (estimated JPEG quality, 1 to 100). Members whose P(fake) lie further apart than `spread` disagree. Below
-    `photograph`, as P, a face is drawn or painted.
+    `photograph`, as P, a face is drawn or painted; with more than the share `covered` hidden, too little of it is seen.
     """
 
     face_pixels: int = 64
@@ -73,6 +73,7 @@ class Limits:
     jpeg_quality: float = 15.0
     spread: float = 0.6
     photograph: float = 0.0
+    covered: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

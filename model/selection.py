@@ -38,10 +38,17 @@ def chosen(asked: Path | None, cache: Path | None = None) -> Path:
     return shipped(str(asked)) if str(asked) in _PATTERNS else asked
 
 
+def check_encoder(release: Path, cache: Path | None = None) -> None:
+    """Raise EncoderError, with what to run, where the release in a directory needs an encoder that `cache` lacks."""
+    record = releases.read(release).encoder
+    if record is not None and not store.here(record, files.folder(cache)):
+        raise EncoderError(f"the image encoder is not on this machine: {store.FETCH}")
+
+
 def encoder_is_here(cache: Path | None = None) -> bool:
-    """Whether the full release could serve from what lies in `cache`; nothing large is read."""
+    """Whether the full release could serve from what lies in `cache`."""
     try:
-        record = releases.read(shipped(FULL)).encoder
-        return record is not None and bool(store.source(record, files.folder(cache)))
+        check_encoder(shipped(FULL), cache)
     except (ReleaseError, EncoderError):
         return False
+    return True

@@ -12,6 +12,8 @@ REASONS = {
     "face_too_small": "The face is too small to judge",
     "low_quality": "The image is too blurred or too compressed to judge",
     "out_of_distribution": "The image is unlike anything the detector was tested on",
+    "not_a_photograph": "It looks drawn or painted, and the detector judges photographs",
+    "face_covered": "Too much of the face is covered, by text, a mask or something else, to judge it",
     "disagreement": "The parts of the detector disagree with each other",
     "declared_synthetic": "The file itself says that a model made it",
 }
@@ -23,6 +25,7 @@ FAILURES = {
     "fetch-status": "Its server did not give it",
     "fetch-redirect": "Its server redirects too often, to nowhere, or away from https",
     "fetch-encoded": "Its server compressed it unasked",
+    "no-room": "There is no room here for a file of that size",
     "upload-missing": "Nothing was uploaded",
     "too-large": "The file is larger than accepted",
     "torn-file": "The file is incomplete or damaged",

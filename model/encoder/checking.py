@@ -17,7 +17,7 @@ def state(published: Published, cache: Path) -> str:
 
     Raises EncoderError where what is there is not what it was.
     """
-    found = store.converted(published.record, published.recipe, cache)
+    found = store.converted(published.record, cache)
     if found is not None:
         return f"{found.path}, {found.path.stat().st_size / 1e6:.0f} MB"
     try:
@@ -63,7 +63,7 @@ def _graph(published: Published, cache: Path, path: Path) -> Check:
     from model.encoder import graph
 
     digest = graph.digest(onnx.load(path))
-    found = store.converted(published.record, published.recipe, cache)
+    found = store.converted(published.record, cache)
     if found is None or digest != found.digest:
         return Check("graph", FAILED, f"its digest is {digest[:16]}, not the recorded one: run `unmask encoder fetch`")
     pinned = "as pinned" if digest == published.record.graph else "of other weights than the pinned ones"

@@ -18,10 +18,12 @@ from model.encoder.record import SIZE
 
 SOURCE = 0.998
 """The least cosine of weights that pass for the pinned ones. Measured with the pinned weights and random noise of the
-size of int8's rounding, which is how far upstream's are: .9995; with ten times that noise: .96.
+size of int8's rounding, which is how far upstream's are: .9995; with ten times that noise: .95.
 """
-INT8 = 0.99
-"""The least cosine of the int8 graph at work. Measured on a CPU with VNNI: .9938."""
+INT8 = 0.98
+"""The least cosine of the int8 graph at work. Measured on a CPU with VNNI: .9936. Other CPUs round otherwise, and by as
+much, so there is some room.
+"""
 
 Floats = NDArray[np.float32]
 

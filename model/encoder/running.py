@@ -88,9 +88,9 @@ class TorchEncoder:
         self._fixed = compiled  # every other number of crops would be compiled anew
         dtype = torch.bfloat16 if self._cuda else torch.float32
         self._network: Any = towers.network(weights, shape, max(blocks)).to(device, dtype)
-        mean, std = (torch.tensor(value, device=device).view(1, 3, 1, 1) * 255 for value in (MEAN, STD))
-        self._normalise = lambda pixels: ((pixels.permute(0, 3, 1, 2).float() - mean) / std).to(dtype)
-        self._forward: Any = torch.compile(self._features) if compiled else self._features
+        self._dtype: Any = dtype
+        self._mean, self._std = (torch.tensor(value, device=device).view(1, 3, 1, 1) * 255 for value in (MEAN, STD))
+        self._forward: Any = torch.compile(self._read) if compiled else self._read
         self.digest = _weights_digest(weights, blocks, str(dtype))
 
     def features(self, crops: Crops) -> Floats:
@@ -105,9 +105,10 @@ class TorchEncoder:
             found: Any = self._forward(self._torch.from_numpy(np.ascontiguousarray(crops)).to(self.device))
             return np.asarray(found[:count].cpu().numpy(), np.float32)
 
-    def _features(self, pixels: Any) -> Any:
+    def _read(self, pixels: Any) -> Any:
+        normalised = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
         read = self._network.forward_intermediates(
-            self._normalise(pixels), indices=self._blocks, return_prefix_tokens=True, output_fmt="NLC",
+            normalised.to(self._dtype), indices=self._blocks, return_prefix_tokens=True, output_fmt="NLC",
             intermediates_only=True,
         )  # fmt: skip
         parts = [part for patches, first in read for part in (first[:, 0].float(), patches.float().mean(dim=1))]

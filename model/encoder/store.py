@@ -79,17 +79,17 @@ def graph(record: EncoderRecord, recipe: Path, cache: Path, delta: Path | None =
     Raises EncoderError where the encoder is missing, its source was changed, the graph is damaged, or the delta is not
     the record's.
     """
-    found = converted(record, recipe, cache)
+    found = converted(record, cache)
     if found is None:
         source(record, cache)  # says what to run before it tries to write anything
         with files.held(cache):
-            found = converted(record, recipe, cache) or _convert(record, recipe, cache, delta)
+            found = converted(record, cache) or _convert(record, recipe, cache, delta)
     return found.path
 
 
-def converted(record: EncoderRecord, recipe: Path, cache: Path) -> Converted | None:
+def converted(record: EncoderRecord, cache: Path) -> Converted | None:
     """The graph, if it was converted already. Raises EncoderError where its bytes are not those that were written."""
-    path = graph_path(record, recipe, cache)
+    path = graph_path(record, cache)
     kept = files.read_record(path.with_suffix(".json"))
     if not kept or not path.exists():
         return None
@@ -107,11 +107,17 @@ def convert(record: EncoderRecord, recipe: Path, cache: Path, delta: Path | None
         return _convert(record, recipe, cache, delta)
 
 
-def graph_path(record: EncoderRecord, recipe: Path, cache: Path) -> Path:
-    """Where the converted graph lies: named by all that it follows from."""
+def here(record: EncoderRecord, cache: Path) -> bool:
+    """Whether there is a graph or a source for `record`; neither is read."""
+    found = graph_path(record, cache)
+    return (found.exists() and found.with_suffix(".json").exists()) or source_record(record, cache).exists()
+
+
+def graph_path(record: EncoderRecord, cache: Path) -> Path:
+    """Where the converted graph lies: named by its source and by the digest that it should have, so by its recipe."""
     blocks = ",".join(map(str, record.blocks))
     tuned = f" {record.delta}" if record.delta else ""
-    key = hashlib.sha256(f"{FORMAT} {record.source} {record.graph} {files.sha256(recipe)} {blocks}{tuned}".encode())
+    key = hashlib.sha256(f"{FORMAT} {record.source} {record.graph} {blocks}{tuned}".encode())
     return cache / f"graph-{key.hexdigest()[:16]}.onnx"
 
 
@@ -135,7 +141,7 @@ def _convert(record: EncoderRecord, recipe: Path, cache: Path, delta: Path | Non
             "this program's version and the release do not belong together"
         )
     onnx.helper.set_model_props(model, {DIGEST: digest})
-    path = graph_path(record, recipe, cache)
+    path = graph_path(record, cache)
     path.with_suffix(".json").unlink(missing_ok=True)  # a graph without it is not there: nobody meets half a change
     with files.writing(path) as part:
         part.write_bytes(model.SerializeToString())

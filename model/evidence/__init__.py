@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from model import crops
 from model.detector import Cut, Detector, Face, Failure, Judgement, Sheet
-from model.evidence import heatmaps
+from model.evidence import heatmaps, neighbours
 from model.evidence.heatmaps import Heatmap
 from model.releases import Limits
 
@@ -63,7 +63,7 @@ def gather(detector: Detector, content: bytes) -> Evidence | Failure:
             face,
             crops.square(frames[cut.frame], place, margin, round(max(place[2:]) * margin)),
             tuple(heatmaps.of_face(detector.panel, cut.crops)),
-            notes(face.quality, detector.release.limits),
+            (*notes(face.quality, detector.release.limits), *_likeness(detector, cut)),
         )
         for cut, face in chosen
         if (place := cut.place)
@@ -71,10 +71,19 @@ def gather(detector: Detector, content: bytes) -> Evidence | Failure:
     return Evidence(judgement, tuple(found), None if found else next(iter(frames.values())))
 
 
+def _likeness(detector: Detector, cut: Cut) -> list[str]:
+    """What the face looks most like, in a sentence, where the release carries known faces to compare it with."""
+    known = neighbours.opened(detector.release)
+    if known is None:
+        return []
+    return [known.nearest(features).sentence for features in detector.panel.features(cut.crops)]
+
+
 def notes(quality: Mapping[str, float], limits: Limits) -> tuple[str, ...]:
     """Sentences on how much the picture of a face can tell. `quality` is that of `detector.Face`."""
     size, sharpness, coded = (quality.get(name) for name in ("size_px", "sharpness", "jpeg_quality"))
     distance, spread = quality.get("distance"), quality.get("spread")
+    covered, photograph = quality.get("covered"), quality.get("photograph")
     told = [
         size is not None
         and f"The face is {size:.0f} pixels large{', too small to judge' if size < limits.face_pixels else ''}.",
@@ -85,6 +94,10 @@ def notes(quality: Mapping[str, float], limits: Limits) -> tuple[str, ...]:
         distance is not None
         and distance > 1
         and f"The face is unlike those that the detector was tested on ({distance:.1f} times the limit).",
+        covered is not None and covered > limits.covered and "Something covers a large part of the face.",
+        photograph is not None
+        and photograph < limits.photograph
+        and "It looks drawn or painted, and the detector judges photographs.",
         spread is not None
         and f"The members of the detector are {spread:.2f} apart"
         f"{', which is disagreement' if spread > limits.spread else ''}.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,22 @@ from numpy.typing import NDArray
 from model import familiarity, fitting, heads, releases, splits
 from model.encoder.record import EncoderRecord
 from model.errors import ReleaseError
-from model.lab import calibrating, fusing, gathering, leaving, rehearsal, samples
+from model.lab import calibrating, fusing, gathering, leaving, rehearsing, samples
 from model.lab import heads as fits
 from model.lab import kinds as tables
 from model.lab.gathering import Material, Progress
 from model.lab.heads import Config
 from model.lab.kinds import Kinds
 from model.lab.leaving import Left
-from model.lab.rehearsal import Rehearsal
 from model.lab.samples import Samples
 from model.probes import Probe, fused
+from model.rehearsal import Rehearsal
 from model.releases import Limits, Release
 from model.sources import Item
 
 ENOUGH = 20  # real faces of a source, to leave it out by itself
 PHOTOGRAPH_STRENGTH = 0.01
+COVERED = 0.3  # as `occlusion` measures it: of 150 bare faces one exceeds this, of faces under masks half
 Floats = NDArray[np.float64]
 
 
@@ -116,7 +117,7 @@ def write(
             familiar.write(home / releases.FAMILIAR)
         releases.write_list(home, divided[splits.TRAIN], divided[splits.VALIDATION], network)
         record = Release(
-            home, name, version, f"clip-vit-b16 + {network.backbone}", network.preprocessing, fitted.calibration,
+            home, name, version, network.backbone, network.preprocessing, fitted.calibration,
             fitted.thresholds, _limits(network.limits, parts), heads=heads.HEADS, encoder=encoder,
             fusion=tuple(tuple(float(value) for value in row) for row in joined),
             training={
@@ -176,21 +177,22 @@ def _familiar(judged: Samples) -> familiarity.Familiarity | None:
 
 
 def _limits(network: Limits, parts: Parts) -> Limits:
+    network = replace(network, covered=COVERED)
     photograph = parts.probe.photograph
     if photograph is None:
         return network
     reals = parts.known.where((parts.split == splits.VALIDATION) & (parts.known.views == gathering.PLAIN))
     logits = photograph(np.asarray(reals.values, np.float32))[:, 0].astype(np.float64)
     lowest = float(np.percentile(1 / (1 + np.exp(-logits)), 0.5))  # a photograph in 200 is called a drawing
-    return Limits(network.face_pixels, network.sharpness, network.jpeg_quality, network.spread, min(lowest, 0.5))
+    return replace(network, photograph=min(lowest, 0.5))
 
 
 def _rehearsal(parts: Parts) -> Rehearsal:
     learning = np.flatnonzero((parts.split == splits.TRAIN) & (parts.known.views != "covered"))
     frozen = np.flatnonzero((parts.split == splits.VALIDATION) & (parts.known.views == gathering.PLAIN))
-    taught = round(rehearsal.ROWS * rehearsal.SHARE)
-    learning = learning[rehearsal.drawn(parts.known.where(_mask(learning, parts)), taught)]
-    frozen = frozen[rehearsal.drawn(parts.known.where(_mask(frozen, parts)), rehearsal.ROWS - taught)]
+    taught = round(rehearsing.ROWS * rehearsing.SHARE)
+    learning = learning[rehearsing.drawn(parts.known.where(_mask(learning, parts)), taught)]
+    frozen = frozen[rehearsing.drawn(parts.known.where(_mask(frozen, parts)), rehearsing.ROWS - taught)]
     rows = np.concatenate([learning, frozen])
     chosen = parts.known.where(_mask(np.sort(rows), parts))
     known = np.isin(np.sort(rows), frozen)

