@@ -137,7 +137,7 @@ class ProbedEncoder:
         self.probe, self.fusion = probes.read(heads), np.asarray(release.fusion, np.float64)
         if self.fusion.ndim != 2 or len(self.fusion) != len(release.heads):
             raise ReleaseError(f"{release.directory} does not say how encoder and network are joined")
-        self._encoder = _encoder(release.encoder, recipe, device, threads, cache)
+        self._encoder = _encoder(release, release.encoder, recipe, device, threads, cache)
         self.device = self._encoder.device
         named = {LOGITS, FEATURES, KINDS, RAW} | ({PHOTOGRAPH} if self.probe.photograph else set())
         self.outputs = frozenset(named)
@@ -165,12 +165,12 @@ class ProbedEncoder:
 
 
 def _encoder(
-    record: EncoderRecord, recipe: Path, device: str, threads: int, cache: Path | None
+    release: Release, record: EncoderRecord, recipe: Path, device: str, threads: int, cache: Path | None
 ) -> running.OnnxEncoder | running.TorchEncoder:
-    found, home = devices.resolve(device), files.folder(cache)
+    found, home, delta = devices.resolve(device), files.folder(cache), release.file(releases.DELTA)
     if found == devices.CPU:
-        return running.OnnxEncoder(store.graph(record, recipe, home), threads)
-    return running.TorchEncoder(store.weights(record, home), record.blocks, found)
+        return running.OnnxEncoder(store.graph(record, recipe, home, delta), threads)
+    return running.TorchEncoder(store.weights(record, home, delta), record.blocks, found)
 
 
 def start(release: Release, device: str, threads: int) -> Backend:

@@ -38,8 +38,9 @@ RECORD, WEIGHTS, GRAPH, FACES, FAMILIAR, GOLDEN, LIST, CARD = (
     "release.json", "weights.safetensors", "model.onnx", "faces.onnx", "familiar.npz", "golden.json",
     "training.csv.gz", "card.md",
 )  # fmt: skip
-# Of a release with an encoder: its heads, how the encoder becomes int8, and projected features to learn on from.
-HEADS_FILE, ENCODER, REHEARSAL = "heads.npz", "encoder.npz", "rehearsal.npz"
+# Of a release with an encoder: its heads, how the encoder becomes int8, how its LayerNorms were tuned (if they were),
+# and projected features to learn on from.
+HEADS_FILE, ENCODER, DELTA, REHEARSAL = "heads.npz", "encoder.npz", "delta.npz", "rehearsal.npz"
 
 
 @dataclass(frozen=True, slots=True)
