@@ -87,7 +87,14 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     upkeep_seconds: float = Field(5, gt=0, description="how often upkeep looks at the ledger")
     worker_metrics_port: int | None = Field(None, ge=1, le=65535, description="where a worker serves /metrics")
-    progress: Path | None = Field(None, description="a file that a living worker touches, for liveness probes")
+    stall_seconds: float = Field(
+        300,
+        gt=0,
+        description="a worker or upkeep that finishes nothing for so long is ended; above 240, a task's limit",
+    )
+    progress: Path | None = Field(
+        None, description="a file that a worker touches when it has finished something, for liveness probes"
+    )
 
     @property
     def media_limits(self) -> dict[str, Any]:
@@ -98,6 +105,11 @@ class Settings(BaseSettings):
             "max_video_pixels": self.max_video_pixels,
             "max_seconds": self.max_seconds,
         }
+
+    @property
+    def late_seconds(self) -> float:
+        """The age at which the last round of upkeep's chores is late: twelve rounds, and at least a minute."""
+        return max(60.0, 12 * self.upkeep_seconds)
 
     @field_validator("allowed_networks", mode="before")
     @classmethod
