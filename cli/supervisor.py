@@ -1,8 +1,8 @@
 """The supervisor: keeps processes running on one machine and stops them in order.
 
 Processes come in stages: those of one stage start together and stop together, later stages stop first. Whatever ends
-before it was asked to is started again, sooner when it had been healthy, later when it keeps failing. What runs without a
-sign of life (see `signs`) is killed, and so started again.
+before it was asked to is started again, sooner when it had been healthy, later when it keeps failing. What runs without
+a sign of life (see `signs`) is killed, and so started again.
 It restarts; it does not diagnose: each process's own log says why it ended.
 """
 

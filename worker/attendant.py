@@ -22,6 +22,7 @@ from moderation import logs
 
 SICK = 70  # the exit status (EX_SOFTWARE) of a process that ends itself
 SECONDS_BETWEEN = 5.0
+STARTING_SECONDS = 120.0  # for a process to finish something at all: loading a detector takes a while
 
 log = logs.get(__name__)
 
@@ -36,15 +37,18 @@ class Stamps:
         self._places = {name: 8 * number for number, name in enumerate(names)}
         self._memory = mmap.mmap(-1, 8 * len(names))
         for name in names:
-            self.now(name)
+            self._put(name, time.monotonic() + STARTING_SECONDS)
 
     def now(self, name: str) -> None:
         """Notes that something was finished now; names that nobody asked for are passed over."""
         if name in self._places:
-            struct.pack_into("=d", self._memory, self._places[name], time.monotonic())
+            self._put(name, time.monotonic())
+
+    def _put(self, name: str, at: float) -> None:
+        struct.pack_into("=d", self._memory, self._places[name], at)
 
     def age(self, name: str) -> float:
-        """Returns the seconds since then."""
+        """Returns the seconds since then, negative while a process that starts may take its time."""
         stamp: float = struct.unpack_from("=d", self._memory, self._places[name])[0]
         return time.monotonic() - stamp
 
