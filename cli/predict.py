@@ -43,11 +43,12 @@ def predict(
 ) -> None:
     """Say how probably each FILE is a deepfake; a folder is walked. Exits with 1 when no file could be scored."""
     from model.detector import Detector
+    from model.sandbox import Limits
 
     if with_context and evidence is None:
         raise click.UsageError("--context adds to --evidence, which is missing")
     paths = [path for given in files for path in _walked(given)]
-    detector = Detector.load(release, device, face_model)
+    detector = Detector.load(release, device, face_model, limits=Limits())  # files may be anybody's
     folder = None
     if evidence is not None:
         from model.evidence.folders import Folder

@@ -13,6 +13,7 @@ from functools import cache, partial
 from sqlalchemy.orm import Session, sessionmaker
 
 from model.detector import Detector
+from model.sandbox import Limits
 from model.videos import Budget
 from moderation import blobs, database, deliveries, detectors, fetches, logs, media, queue, submissions
 from moderation.settings import Settings
@@ -88,10 +89,12 @@ class Workplace:
             max_pixels=settings.max_pixels,
             budget=Budget(settings.clip_frames, settings.max_seconds, settings.max_video_pixels),
             onlooker=looking.look,
+            bounds=settings.bounds,
+            limits=Limits(settings.decode_seconds, settings.decode_memory),
         )
         bench = Bench(
             self.ledger(), self.blobs(), detector, settings.batch, settings.lease_seconds, settings.batch_bytes,
-            Reader(trusted=settings.c2pa_anchors),
+            Reader(trusted=settings.c2pa_anchors), apart=detector.apart, prepare_seconds=2 * settings.decode_seconds,
         )  # fmt: skip
         with bench.ledger.begin() as session:
             detectors.started(session, *bench.release)
