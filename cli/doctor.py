@@ -106,8 +106,10 @@ def _upkeep(settings: Settings) -> str:
 def _storage(settings: Settings) -> str:
     from moderation import blobs
 
-    blobs.connect(settings.media).check()
-    return settings.media
+    store = blobs.connect(settings.media)
+    store.check()
+    aside = sum(found.key.startswith("damaged/") for found in store.walk("", 1000).found)  # they come first
+    return f"{settings.media}, {aside or 'no'} damaged files set aside"
 
 
 def _detector(settings: Settings) -> str:

@@ -18,3 +18,4 @@ waiting = Gauge("unmask_submissions_waiting", "Submissions in the line", ["prior
 upkeep_age = Gauge(
     "unmask_upkeep_age_seconds", "Seconds since every chore of upkeep was last done", multiprocess_mode="mostrecent"
 )
+damaged = Counter("unmask_blobs_damaged_total", "Blobs whose bytes are not those of their digest", ["found"])

@@ -25,7 +25,7 @@ from model.detector import PUT_OFF, Detector, Failure, Judgement, Prepared
 from moderation import blobs as storage
 from moderation import erasure, logs, metrics, policy, submissions, verdicts
 from moderation.blobs import Blobs
-from moderation.errors import NotFound, WorldDown
+from moderation.errors import Damaged, NotFound, WorldDown
 from moderation.policy import Policy
 from moderation.tables import Platform, Submission
 from moderation.verdicts import Finding
@@ -208,17 +208,19 @@ def _read(bench: Bench, batch: Batch) -> None:
     digests = list(dict.fromkeys(row.media_sha256 for row in batch.rows if row.media_sha256))
     with ThreadPoolExecutor(READERS, "read") as readers:
         for sha256, content in zip(digests, readers.map(partial(_content, bench.blobs), digests), strict=True):
-            if content is None:
-                batch.answers[sha256] = Failure("media-missing", "the bytes of this submission are not in storage")
+            if isinstance(content, Failure):
+                batch.answers[sha256] = content
             else:
                 batch.files[sha256] = content
 
 
-def _content(blobs: Blobs, sha256: str) -> bytes | None:
+def _content(blobs: Blobs, sha256: str) -> bytes | Failure:
     try:
         return blobs.read(storage.media_key(sha256))
+    except Damaged:
+        return Failure(Damaged.slug, "the bytes of this submission were damaged in storage; send them again")
     except NotFound:
-        return None
+        return Failure("media-missing", "the bytes of this submission are not in storage")
 
 
 def _finish(bench: Bench, keeper: Keeper, batch: Batch) -> None:

@@ -68,8 +68,9 @@ class Failure(BaseModel):
     connect), `fetch-failed` (no connection, no such host, or it ended early), `fetch-timeout`, `fetch-status` (the
     server answered something else than 200), `fetch-redirect` (too many, to nowhere, or away from https),
     `fetch-encoded` (it compressed the body unasked), `too-large`. Of an upload: `upload-missing`. Trouble that may pass
-    was tried again before. Of the file: the same slugs as when it is sent, such as `torn-file`,
-    and `too-costly` (decoding took too much time or memory).
+    was tried again before. Of the file: the same slugs as when it is sent, such as `torn-file`, and `too-costly`
+    (decoding took too much time or memory). Of our storage: `media-missing` and `media-damaged`; what is sent again is
+    stored anew.
     """
 
     slug: str = Field(description="stable; never changes its meaning")
