@@ -7,8 +7,10 @@ that are sent again take their place. Renderings and uploads have no digest of t
 """
 
 import hashlib
+import io
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, BinaryIO, ClassVar, cast
 
@@ -49,10 +51,10 @@ class Checked:
         if expected is None or _is(content, expected):
             return content
         content = self._store.read(key)  # once more: it may have been hurt on its way
-        if not _is(content, expected):
-            self._set_aside(key, "read")
-            raise Damaged
-        return content
+        if _is(content, expected):
+            return content
+        self._set_aside(key, "read")
+        raise Damaged
 
     def copy(self, key: str, into: BinaryIO, most: int) -> int:
         expected = keys.digest(key)
@@ -75,10 +77,19 @@ class Checked:
         return sink.digest.hexdigest() == keys.digest(key)
 
     def _set_aside(self, key: str, found: str) -> None:
+        """Moves damaged bytes away. Sound ones that somebody has put in their place meanwhile are put back."""
         self._store.set_aside(key)
         self._trusted.pop(key, None)
+        expected = keys.digest(key) or ""
+        aside = keys.damaged_key(expected)
+        with suppress(NotFound):  # another process was quicker
+            content = self._store.read(aside)
+            if _is(content, expected):
+                self._store.put(key, io.BytesIO(content))
+                self._store.delete(aside)
+                return
         metrics.damaged.labels(found).inc()
-        log.error("blob_damaged", key=key, found=found, aside=keys.damaged_key(keys.digest(key) or ""))
+        log.error("blob_damaged", key=key, found=found, aside=aside)
 
     def _is_trusted(self, key: str) -> bool:
         return time.monotonic() - self._trusted.get(key, -TRUSTED_SECONDS) < TRUSTED_SECONDS

@@ -109,6 +109,22 @@ def test_what_was_put_a_moment_ago_is_not_read_again_for_the_next_put(store, mon
         store.put(KEY, io.BytesIO(BODY))
 
 
+def test_sound_bytes_that_came_while_damaged_ones_were_read_are_kept(store, monkeypatch):
+    hurt(store, b"other bytes")
+    set_aside = store._store.set_aside
+
+    def quicker(key):
+        store._store.delete(KEY)
+        store._store.put(KEY, io.BytesIO(BODY))
+        set_aside(key)
+
+    monkeypatch.setattr(store._store, "set_aside", quicker)
+    before = counted("read")
+    with pytest.raises(Damaged):  # it is asked again, and then finds them
+        store.read(KEY)
+    assert (store.read(KEY), store.exists(ASIDE), counted("read")) == (BODY, False, before)
+
+
 def test_renderings_and_uploads_say_nothing_of_their_bytes(store):
     for key in (storage.preview_key(SHA256), storage.upload_key("upl_" + "0a" * 13)):
         store.put(key, io.BytesIO(b"a rendering"))
