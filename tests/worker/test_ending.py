@@ -16,20 +16,12 @@ from moderation import acceptance, media
 from moderation.acceptance import Draft
 from moderation.tables import Submission
 from tests.hostile.files import progressive
+from tests.worker.costly import COSTLY, jpeg_of_scans
 from worker import looking, provenance, scoring
 from worker.scoring import Bench
 
 GENEROUS = Bounds(scans=10**6)  # as if this kind of file were not known yet
 SECONDS = 2.0
-
-
-def large(scans):
-    """A progressive JPEG of 9 megapixels with so many scans, in a few kilobytes a thousand."""
-    file = io.BytesIO()
-    Image.new("L", (3000, 3000)).save(file, "JPEG", progressive=True)
-    whole = file.getvalue()
-    last = whole.rindex(b"\xff\xda")
-    return whole[:last] + whole[last:-2] * scans + whole[-2:]
 
 
 def encoded(size):
@@ -68,7 +60,7 @@ def test_a_costly_file_fails_alone_and_its_neighbours_are_judged_as_ever(limited
     good = [encoded((512, 512)), encoded((400, 400))]
     alone = Detector.load(device="cpu", threads=1).score(good)
     before = cells(limited)
-    answers = limited.score([good[0], large(20_000), good[1]])
+    answers = limited.score([good[0], jpeg_of_scans(20_000), good[1]])
     assert (answers[1].slug, answers[1].detail.split(" and ")[0]) == ("too-costly", "decoding took more than 2 seconds")
     for judged, expected in zip((answers[0], answers[2]), alone, strict=True):
         assert judged.score == pytest.approx(expected.score, abs=1e-6)
@@ -77,8 +69,22 @@ def test_a_costly_file_fails_alone_and_its_neighbours_are_judged_as_ever(limited
     assert not [pid for pid in before - cells(limited) if psutil.pid_exists(pid)]
 
 
+def test_files_of_every_costly_kind_come_to_an_end_and_harm_no_neighbour(limited):
+    good = encoded((512, 512))
+    (alone,) = limited.prepare([good]).sheets
+    sheets = limited.prepare([good, *(make() for make in COSTLY.values()), good]).sheets
+    ends = {
+        name: sheet.slug if isinstance(sheet, Failure) else "prepared"
+        for name, sheet in zip(COSTLY, sheets[1:-1], strict=True)
+    }
+    assert ends.pop("a progressive JPEG of 20,000 scans") == "too-costly"
+    assert set(ends.values()) <= {"prepared", "too-costly"}, ends  # which of the two depends on the machine
+    for sheet in (sheets[0], sheets[-1]):
+        assert [cut.box for cut in sheet.cuts] == [cut.box for cut in alone.cuts]
+
+
 def test_a_worker_ends_it_once_and_goes_on(limited, Session, blobs, sent):
-    bodies = [large(20_000), encoded((300, 300)), encoded((320, 320))]
+    bodies = [jpeg_of_scans(20_000), encoded((300, 300)), encoded((320, 320))]
     ids = [sent(body) for body in bodies]
     bench = Bench(Session, blobs, limited, limit=8, lease_seconds=60, apart=limited.apart, prepare_seconds=60)
     report = scoring.run(bench, budget_seconds=60)
@@ -126,7 +132,7 @@ def test_traces_and_previews_are_read_in_a_cell_as_they_are_here(limited, blobs)
 
 
 def test_predict_is_safe_and_says_why(tmp_path, limited):
-    files = {"bomb.jpg": progressive(20_000), "good.jpg": encoded((256, 256)), "slow.jpg": large(20_000)}
+    files = {"bomb.jpg": progressive(20_000), "good.jpg": encoded((256, 256)), "slow.jpg": jpeg_of_scans(20_000)}
     for name, body in files.items():
         (tmp_path / name).write_bytes(body)
     strict = Detector.load(device="cpu", threads=1, limits=Limits(SECONDS))
