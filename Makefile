@@ -4,7 +4,7 @@ BIN := .venv/bin
 CLIENT := ./clients/python
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test encoder check fix migration train evaluate bench browser clean
+.PHONY: help setup demo up test fuzz encoder check fix migration train evaluate bench browser clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,6 +24,10 @@ test: .venv/.test browser encoder ## every test; needs no GPU, no Docker, no int
 encoder: | .venv/.demo ## the image encoder, once a machine, into the user's cache
 	@$(BIN)/unmask encoder fetch >/dev/null \
 	  || echo "no image encoder: tests that need it are skipped, and full detector releases cannot serve"
+
+fuzz: .venv/.fuzz ## fuzz what reads strangers' bytes, SECONDS=60 a target; finds go to tests/fuzz/finds
+	@for target in $(or $(TARGET),parts boxes sniffing traced exif xmp shown); do \
+	  echo "fuzzing $$target"; $(BIN)/python -m tests.fuzz.run $$target $(or $(SECONDS),60) || exit 1; done
 
 check: .venv/.test ## formatting, lint, types, import contracts, Compose schema
 	$(BIN)/ruff format --check .
@@ -70,3 +74,7 @@ clean: ## remove what the other targets made
 	$(PIP) torch torchvision
 	$(PIP) --editable $(CLIENT) --editable '.[test]'
 	@touch $@ .venv/.demo
+
+.venv/.fuzz: .venv/.test
+	$(PIP) --editable '.[fuzz]'
+	@touch $@

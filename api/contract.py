@@ -61,6 +61,7 @@ BY_OPERATION = {
         "torn-file",
         "too-many-pixels",
         "too-many-frames",
+        "too-complex",
         "forbidden-address",
         "callback-not-allowed",
         "upload-missing",

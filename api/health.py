@@ -1,5 +1,6 @@
 """Health: is the process up, is the world around it usable, and what has been counted. Open to all; names no host."""
 
+import math
 import os
 from functools import cache
 from pathlib import Path
@@ -52,11 +53,14 @@ def healthz() -> dict[str, str]:
 def readyz() -> tuple[dict[str, Any], int]:
     """Can requests be served?
 
-    Looks at the database, its migrations, Redis (with a write) and the place where media lives.
+    Looks at the database, its migrations, Redis (with a write) and the place where media lives. `upkeep` stands beside
+    them: `late` when its chores have not been done for a while. Requests are served all the same, so that alone makes
+    nothing unready.
     """
     at = collaborators()
     checks = {name: _outcome(name, check, at) for name, check in CHECKS.items()}
     ready = all(outcome == "ok" for outcome in checks.values())
+    checks["upkeep"] = _outcome("upkeep", _upkeep, at)
     return {"status": "ready" if ready else "not ready", "checks": checks}, 200 if ready else 503
 
 
@@ -69,13 +73,17 @@ def _outcome(name: str, check: Any, at: Collaborators) -> str:
     except AWAY as error:
         log.warning("check_failed", check=name, error=str(error))
         return "away"
-    except _Outdated as error:
+    except (_Outdated, _Late) as error:
         return str(error)
     return "ok"
 
 
 class _Outdated(Exception):
     """The database's tables are not those that this code was written for."""
+
+
+class _Late(Exception):
+    """Upkeep has not done its chores for a while."""
 
 
 def _database(at: Collaborators) -> None:
@@ -98,6 +106,14 @@ def _storage(at: Collaborators) -> None:
     at.blobs.check()
 
 
+def _upkeep(at: Collaborators) -> None:
+    age = queue.upkeep_age(at.queue)
+    if age is None:
+        raise _Late("never since Redis began")
+    if age > at.settings.late_seconds:
+        raise _Late("late")
+
+
 CHECKS = {"database": _database, "migrations": _migrations, "redis": _redis, "storage": _storage}
 
 
@@ -110,7 +126,12 @@ def exposition() -> Response:
 
 
 def _measure(at: Collaborators) -> None:
-    """Reads the length of the line at the moment of the scrape; counters are still told when the ledger is away."""
+    """Reads the line and the age of upkeep at the moment of the scrape; counters do not need either."""
+    try:
+        age = queue.upkeep_age(at.queue)
+        metrics.upkeep_age.set(math.nan if age is None else age)
+    except AWAY as error:
+        log.warning("upkeep_not_measured", error=str(error))
     try:
         with at.sessions.begin() as session:
             line = submissions.waiting(session)

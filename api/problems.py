@@ -127,6 +127,12 @@ CATALOGUE = {
             "Shorten it, or ask the operator to raise UNMASK_MAX_FRAMES.",
         ),
         Problem(
+            "too-complex",
+            422,
+            "The file has more parts than this service decodes",
+            "Save it again with an ordinary program: such a file has thousands of scans, segments, chunks or boxes.",
+        ),
+        Problem(
             "forbidden-address",
             422,
             "Unmask does not connect to that address",

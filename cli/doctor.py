@@ -92,11 +92,25 @@ def _redis(settings: Settings) -> str:
     return "unread orders: " + ", ".join(f"{lane.rpartition('.')[2]} {count}" for lane, count in orders.items())
 
 
+def _upkeep(settings: Settings) -> str:
+    """An installation that has not started yet has no upkeep that could be late."""
+    from moderation import queue
+
+    age = queue.upkeep_age(queue.application(settings.redis_url))
+    if age is None:
+        return "has not done its chores since Redis began"
+    if age > settings.late_seconds:
+        raise Unwell(f"the chores were last done {age:.0f} seconds ago: is `unmask upkeep` running? See its log")
+    return f"did its chores {age:.0f} seconds ago"
+
+
 def _storage(settings: Settings) -> str:
     from moderation import blobs
 
-    blobs.connect(settings.media).check()
-    return settings.media
+    store = blobs.connect(settings.media)
+    store.check()
+    aside = sum(found.key.startswith("damaged/") for found in store.walk("", 1000).found)  # they come first
+    return f"{settings.media}, {aside or 'no'} damaged files set aside"
 
 
 def _detector(settings: Settings) -> str:
@@ -158,6 +172,7 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "database": _database,
     "migrations": _migrations,
     "redis": _redis,
+    "upkeep": _upkeep,
     "storage": _storage,
     "detector": _detector,
     "encoder": _encoder,

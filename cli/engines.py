@@ -128,6 +128,22 @@ def redis_answers(url: str) -> bool:
         return False
 
 
+def postgres_lives(url: str) -> bool:
+    """Returns whether PostgreSQL says anything, and be it that it is starting up or has no place left."""
+    return psycopg.pq.PGconn.ping(f"{url}?connect_timeout=5".encode()) != psycopg.pq.Ping.NO_RESPONSE
+
+
+def redis_lives(url: str) -> bool:
+    """Returns whether Redis says anything, and be it that it is busy."""
+    try:
+        with redis_client.Redis.from_url(url, socket_timeout=5) as client:
+            return bool(client.ping())
+    except (redis_client.ResponseError, redis_client.AuthenticationError, redis_client.BusyLoadingError):
+        return True
+    except redis_client.RedisError:
+        return False
+
+
 def wait_until(ready: Callable[[], bool], child: subprocess.Popen[bytes], log: Path, *, seconds: float = 60) -> None:
     """Waits until ``ready``.
 

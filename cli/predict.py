@@ -51,6 +51,7 @@ def predict(
     """Say how probably each FILE is a deepfake; a folder is walked. Exits with 1 when no file could be scored."""
     from model import selection
     from model.detector import Detector
+    from model.sandbox import Limits
 
     if with_context and evidence is None:
         raise click.UsageError("--context adds to --evidence, which is missing")
@@ -58,7 +59,7 @@ def predict(
     if release is None and not selection.encoder_is_here(encoder_cache):
         click.echo(selection.MISSING, err=True)
     chosen = selection.chosen(release, encoder_cache)
-    detector = Detector.load(chosen, device, face_model, cache=encoder_cache)
+    detector = Detector.load(chosen, device, face_model, cache=encoder_cache, limits=Limits())  # files may be anybody's
     folder = None
     if evidence is not None:
         from model.evidence.folders import Folder

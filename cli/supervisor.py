@@ -1,10 +1,12 @@
 """The supervisor: keeps processes running on one machine and stops them in order.
 
 Processes come in stages: those of one stage start together and stop together, later stages stop first. Whatever ends
-before it was asked to is started again, sooner when it had been healthy, later when it keeps failing.
+before it was asked to is started again, sooner when it had been healthy, later when it keeps failing. What runs without
+a sign of life (see `signs`) is killed, and so started again.
 It restarts; it does not diagnose: each process's own log says why it ended.
 """
 
+import math
 import shutil
 import subprocess
 import time
@@ -32,6 +34,9 @@ class Service:
 
     program: Program
     is_ready: Callable[[], bool] = lambda: True
+    is_alive: Callable[[], bool] = lambda: True  # whether it showed a sign of life since this was last asked
+    patience: float = math.inf  # seconds without one after which it is killed
+    seen_at: float = 0.0  # alive
     child: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     failures: int = 0
@@ -76,21 +81,32 @@ class Supervisor:
             time.sleep(GLANCE_SECONDS)
 
     def glance(self) -> None:
-        """Notices what has ended, starts again what is due, and keeps logs bounded."""
-        now = time.monotonic()
+        """Notices what has ended or hangs, starts again what is due, and keeps logs bounded."""
         for service in self._services():
-            if service.due_at is not None and now >= service.due_at:
-                self._launch(service)
-            elif service.due_at is None and service.child is not None and service.child.poll() is not None:
-                processes.kill(service.child)  # and what it left behind
-                service.ended(now)
-                log.warning(
-                    "process_ended",
-                    name=service.program.name,
-                    status=service.child.returncode,
-                    again_in=round((service.due_at or now) - now, 1),
-                )
+            self._look_after(service, time.monotonic())
             rotate(self._log_of(service))
+
+    def _look_after(self, service: Service, now: float) -> None:
+        if service.due_at is not None:
+            if now >= service.due_at:
+                self._launch(service)
+            return
+        if service.child is None:
+            return
+        if service.child.poll() is not None:
+            processes.kill(service.child)  # and what it left behind
+            service.ended(now)
+            log.warning(
+                "process_ended",
+                name=service.program.name,
+                status=service.child.returncode,
+                again_in=round((service.due_at or now) - now, 1),
+            )
+        elif service.is_alive():
+            service.seen_at = now
+        elif now - service.seen_at > service.patience:
+            log.error("process_hangs", name=service.program.name, patience=service.patience)
+            processes.kill(service.child)  # the next glance finds that it has ended
 
     def stop(self) -> None:
         """Stops everything, the latest stage first; interrupted, it kills what is left at once."""
@@ -113,6 +129,7 @@ class Supervisor:
     def _launch(self, service: Service) -> None:
         service.child = processes.start(service.program, self._log_of(service))
         service.started_at, service.due_at = time.monotonic(), None
+        service.seen_at = service.started_at
         self._note()
 
     def _note(self) -> None:

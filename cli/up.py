@@ -15,10 +15,13 @@ from rich.console import Console
 from cli import processes
 from cli.home import Given, Home, Secrets
 from cli.processes import Program
+from cli.signs import Answered, Touched
 from cli.supervisor import Service, Supervisor
 from moderation import settings as configuration
 from moderation.errors import BadSettings, Conflict
 
+SILENT_SECONDS = 90.0  # without an answer, after which an engine or the API is killed and started again
+LATER = 1.3  # so many times `stall_seconds`, since a worker that can still do so ends itself
 GRACE_SECONDS = 45  # longer than a worker takes to finish its batch, see worker_soft_shutdown_timeout
 
 
@@ -76,7 +79,7 @@ def _start(
         status.update("preparing the database and the place for media")
         _prepare(environment)
         status.update("starting the API and the workers")
-        supervisor.start(*_processes(home, environment, wanted))
+        supervisor.start(*_processes(home, environment, wanted, LATER * given.stall_seconds))
     address = _address(environment)
     commands = "unmask" if given.home == Path(".unmask") else f"UNMASK_HOME={given.home} unmask"
     click.echo(
@@ -97,7 +100,8 @@ def _engines(given: Given, home: Home, kept: Secrets) -> list[Service]:
 
         url = engines.postgres_url(kept.postgres_port, kept.postgres_password)
         program = engines.postgres_program(home.path / "postgres", kept.postgres_port, kept.postgres_password)
-        wanted.append(Service(program, lambda: engines.postgres_answers(url)))
+        lives = Answered(lambda: engines.postgres_lives(url))
+        wanted.append(Service(program, lambda: engines.postgres_answers(url), lives, SILENT_SECONDS))
     if not given.redis_url:
         from cli import engines
 
@@ -106,26 +110,34 @@ def _engines(given: Given, home: Home, kept: Secrets) -> list[Service]:
             Service(
                 engines.redis_program(home.path / "redis", kept.redis_port, kept.redis_password),
                 lambda: engines.redis_answers(address),
+                Answered(lambda: engines.redis_lives(address)),
+                SILENT_SECONDS,
             )
         )
     return wanted
 
 
-def _processes(home: Home, environment: dict[str, str], wanted: dict[str, str]) -> list[Service]:
-    """Returns our own processes: the web is ready when it says so, the others when their first heartbeat has come."""
+def _processes(home: Home, environment: dict[str, str], wanted: dict[str, str], patience: float) -> list[Service]:
+    """Returns our own processes: the web is ready when it says so, the others when they have finished something."""
     address = _address(environment)
     api = Program("api", _verb("api"), environment, grace_seconds=GRACE_SECONDS)
     return [
-        Service(api, lambda: answers(f"{address}/readyz")),
-        *(_beating(name, verb, home, environment) for name, verb in wanted.items()),
+        Service(
+            api,
+            lambda: answers(f"{address}/readyz"),
+            Answered(lambda: answers(f"{address}/healthz")),
+            SILENT_SECONDS,
+        ),
+        *(_beating(name, verb, home, environment, patience) for name, verb in wanted.items()),
     ]
 
 
-def _beating(name: str, verb: str, home: Home, environment: dict[str, str]) -> Service:
+def _beating(name: str, verb: str, home: Home, environment: dict[str, str], patience: float) -> Service:
     heartbeat = home.logs / f"{name}.heartbeat"
     heartbeat.unlink(missing_ok=True)
     settings = environment | {"UNMASK_PROGRESS": str(heartbeat)}
-    return Service(Program(name, _verb(verb), settings, grace_seconds=GRACE_SECONDS), heartbeat.exists)
+    program = Program(name, _verb(verb), settings, grace_seconds=GRACE_SECONDS)
+    return Service(program, heartbeat.exists, Touched(heartbeat), patience)
 
 
 def _verb(verb: str) -> tuple[str, ...]:

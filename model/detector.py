@@ -18,14 +18,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from formats import complexity
+from formats.complexity import Bounds
 from model import bands, clips, faces, occlusion, pixels, releases, videos
-from model.errors import BadImage, ReleaseError
+from model.errors import BadImage, ReleaseError, TooComplex
 from model.faces import FaceFinder, FoundFace
 from model.panels import Panel
 from model.pixels import Frame
+from model.sandbox import Limits, PutOff, Sandbox
 from model.traits import Traits
 from model.videos import Budget
 
+PUT_OFF = "put-off"  # the slug of a failure that says nothing of its file: there was no time left for it
 _FACELESS = (bands.NO_FACE,)
 
 
@@ -151,6 +155,8 @@ class Detector:
         max_pixels: int,
         budget: Budget | None = None,
         onlooker: Callable[[Frame], Any] | None = None,
+        bounds: Bounds | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self.release = panel.release
         self.panel = panel
@@ -158,7 +164,10 @@ class Detector:
         self.budget = budget or Budget()
         self._onlooker = onlooker
         self._finder = finder
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
+        self._bounds = bounds or Bounds()
+        self._sandbox = sandbox
+        # With a sandbox, threads wait for cells: more of them, so that slow files hold up nobody.
+        self._pool = ThreadPoolExecutor(2 * threads + 4 if sandbox else threads, thread_name_prefix="prepare")
 
     @classmethod
     def load(
@@ -171,28 +180,63 @@ class Detector:
         budget: Budget | None = None,
         onlooker: Callable[[Frame], Any] | None = None,
         cache: Path | None = None,
+        bounds: Bounds | None = None,
+        limits: Limits | None = None,
     ) -> Detector:
         """A detector from the release in a directory (the shipped lite one when None) on `auto`, `cpu` or `cuda:N`,
         with the face network `face_model` in place of the release's own. `max_pixels` bounds images, `budget` clips;
         `cache` is where encoders lie.
         `onlooker` is called with each frame that is looked at, in `prepare`'s threads: whoever wants something else of
-        the pixels need not decode them again. Raises ReleaseError, EncoderError and DeviceError.
+        the pixels need not decode them again. `bounds` are of the parts of a file. With `limits`, files are prepared by
+        other processes, which are ended when they exceed them; `onlooker` is a function of a module then. Raises
+        ReleaseError, EncoderError and DeviceError.
         """
         found = releases.read(release)
         threads = threads or len(os.sched_getaffinity(0))
+        look = face_model or found.file(releases.FACES)
         try:
-            finder = faces.load(face_model or found.file(releases.FACES))
+            finder = faces.load(look)
         except ValueError as error:
             raise ReleaseError(str(error)) from error
-        return cls(Panel.load(found, device, threads, cache), finder, threads, max_pixels, budget, onlooker)
+        panel = Panel.load(found, device, threads, cache)
+        sandbox = None
+        if limits is not None:
+            from model import confined  # which is made of this module
+
+            told = (found, panel.cuttings, look, max_pixels, budget or Budget(), onlooker, bounds or Bounds())
+            sandbox = Sandbox(confined.make, told, threads, limits)
+        return cls(panel, finder, threads, max_pixels, budget, onlooker, bounds, sandbox)
 
     def score(self, files: Sequence[bytes]) -> list[Judgement | Failure]:
         """One answer per file, in order. It never raises for a bad file."""
         return self.judge(self.prepare(files))
 
-    def prepare(self, files: Sequence[bytes]) -> Prepared:
-        """Decode, find faces and cut them out, several files at a time."""
-        return Prepared(tuple(self._pool.map(self._sheet, files)))
+    def prepare(self, files: Sequence[bytes], until: float | None = None) -> Prepared:
+        """Decode, find faces and cut them out, several files at a time. In a sandbox, files for which there is no time
+        before `until` (of `time.monotonic`) are failures with the slug `PUT_OFF`.
+        """
+        return Prepared(tuple(self._pool.map(lambda content: self._prepared(content, until), files)))
+
+    def apart(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """`function(detector, *arguments)` where files are prepared: in the sandbox, if there is one, with its limits
+        and its errors.
+        """
+        if self._sandbox is None:
+            return function(self, *arguments)
+        return self._sandbox.call(function, *arguments)
+
+    def _prepared(self, content: bytes, until: float | None) -> Sheet | Failure:
+        if self._sandbox is None:
+            return self.sheet(content)
+        from model import confined  # which is made of this module
+
+        try:
+            prepared: Sheet | Failure = self._sandbox.call(confined.sheet, content, until=until)
+        except BadImage as error:
+            return Failure(error.slug, str(error))
+        except PutOff:
+            return Failure(PUT_OFF, "there was no time left for this file")
+        return prepared
 
     def judge(self, prepared: Prepared, keep_features: bool = False) -> list[Judgement | Failure]:
         """Run the networks over all crops of the batch and judge each file by its own. With `keep_features`, each face
@@ -209,11 +253,16 @@ class Detector:
         """The frames of a file that are looked at: one of a still image, up to `budget.frames` of a clip. Raises
         BadImage.
         """
+        try:
+            complexity.check(content, self._bounds)
+        except complexity.TooComplex as error:
+            raise TooComplex(str(error)) from error
         if videos.container(content):
             return videos.decode(content, self.budget)
         return pixels.decode(content, self.max_pixels, self.budget.frames)
 
-    def _sheet(self, content: bytes) -> Sheet | Failure:
+    def sheet(self, content: bytes) -> Sheet | Failure:
+        """One file, prepared here and now."""
         cuts: list[Cut] = []
         seen: list[Any] = []
         height = width = 0

@@ -41,6 +41,18 @@ class TooLong(BadImage):
     slug = "too-long"
 
 
+class TooComplex(BadImage):
+    """The file has more parts than are worth decoding."""
+
+    slug = "too-complex"
+
+
+class TooCostly(BadImage):
+    """Decoding the file took too much time or memory and was ended."""
+
+    slug = "too-costly"
+
+
 class TornFile(BadImage):
     """The file ends before its image does."""
 

@@ -43,6 +43,12 @@ class NotFound(UnmaskError):
     slug = "not-found"
 
 
+class Damaged(NotFound):
+    """The bytes that were stored are not there any more: others lie in their place, and were set aside."""
+
+    slug = "media-damaged"
+
+
 class Conflict(UnmaskError):
     """The request contradicts what has happened in the meantime."""
 

@@ -11,6 +11,8 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import pillow_heif
 from PIL import Image
 
+from formats import complexity
+from formats.complexity import Bounds, TooComplex
 from moderation import containers
 from moderation.containers import Movie, NoVideo, Torn
 from moderation.errors import BadMedia
@@ -41,6 +43,7 @@ _SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b
 _COPY: Final = 1 << 20
 VIDEO_PIXELS: Final = 36_000_000  # 7680 x 4320 is 33 million
 VIDEO_SECONDS: Final = 600.0
+COMPLEXITY: Final = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +70,21 @@ def inspect(
     max_frames: int,
     max_video_pixels: int = VIDEO_PIXELS,
     max_seconds: float = VIDEO_SECONDS,
+    bounds: Bounds = COMPLEXITY,
 ) -> Facts:
     """Reads a seekable file's headers and digest.
 
     Raises:
-        BadMedia: with slug `empty-file`, `unsupported-media-type`, `torn-file`, `too-many-pixels`, `too-many-frames` or
-            `too-long`.
+        BadMedia: with slug `empty-file`, `unsupported-media-type`, `torn-file`, `too-complex`, `too-many-pixels`,
+            `too-many-frames` or `too-long`.
     """
     sha256, size = _digest(file)
     if not size:
         raise BadMedia("empty-file", "the file has no bytes")
+    try:
+        complexity.check_file(file, bounds)
+    except TooComplex as error:
+        raise BadMedia("too-complex", str(error)) from error
     movie = _movie(file)
     if movie is not None:
         _check_movie(movie, max_video_pixels, max_seconds)

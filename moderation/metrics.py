@@ -15,3 +15,7 @@ fetches = Counter("unmask_fetches_total", "Attempts at bringing bytes from elsew
 fetched_bytes = Counter("unmask_fetched_bytes_total", "Bytes brought from elsewhere")
 fetching = Gauge("unmask_submissions_fetching", "Submissions to be fetched now", multiprocess_mode="mostrecent")
 waiting = Gauge("unmask_submissions_waiting", "Submissions in the line", ["priority"], multiprocess_mode="mostrecent")
+upkeep_age = Gauge(
+    "unmask_upkeep_age_seconds", "Seconds since every chore of upkeep was last done", multiprocess_mode="mostrecent"
+)
+damaged = Counter("unmask_blobs_damaged_total", "Blobs whose bytes are not those of their digest", ["found"])

@@ -7,6 +7,7 @@ rings again. Nothing here raises because Redis is away.
 from typing import Any, cast
 
 from celery import Celery
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -16,10 +17,13 @@ TASK_SCORE = "unmask.score"
 TASK_FETCH = "unmask.fetch"
 TASK_DELIVER = "unmask.deliver"
 TASK_UPKEEP = "unmask.upkeep"
+TASK_PULSE = "unmask.pulse"  # a worker's order to itself, see `worker.attendant`
 LANES = ("scoring.urgent", "scoring.default", "scoring.bulk")
 FETCHING = "fetching"
 DELIVERIES = "deliveries"
 UPKEEP = "upkeep"
+UPKEEP_FINISHED = "unmask.upkeep-finished"  # a key in Redis: when every chore was last done, by Redis's clock
+PULSE_SECONDS = 3600  # after which Redis forgets the pulses of a process that is gone
 
 HARD_LIMIT = 240  # seconds a task may run before its process is killed
 SOFT_LIMIT = 180
@@ -100,6 +104,60 @@ def check(app: Celery) -> None:
     """
     with app.connection_for_write() as connection:
         cast("Any", connection.default_channel).client.set("unmask.check", "", ex=60)
+
+
+def note_upkeep(app: Celery) -> None:
+    """Notes for `upkeep_age` that every chore has been done. Redis being away is logged, no more."""
+    try:
+        with app.connection_for_write() as connection:
+            client = cast("Any", connection.default_channel).client
+            client.set(UPKEEP_FINISHED, client.time()[0])
+    except (RedisError, OperationalError, OSError) as error:
+        log.warning("upkeep_not_noted", error=str(error))
+
+
+def upkeep_age(app: Celery) -> float | None:
+    """Returns the seconds since upkeep last did every chore, 0 or more; None: never since this Redis began.
+
+    Raises:
+        RedisError, OperationalError: when Redis is away.
+    """
+    with app.connection_for_write() as connection:
+        client = cast("Any", connection.default_channel).client
+        noted = client.get(UPKEEP_FINISHED)
+        return None if noted is None else max(0.0, float(client.time()[0]) - float(noted))
+
+
+def pulse(app: Celery, lane: str) -> bool:
+    """Orders a pulse on the lane of one process, unless one is unread there. False: Redis is away.
+
+    The connection is one of its own: this is called in a process that forks, whose shared pools must stay untouched.
+    """
+    return _order_alone(app, TASK_PULSE, lane)
+
+
+def order_upkeep(app: Celery) -> bool:
+    """Orders the chores, unless an order for them is unread; else as `pulse`."""
+    return _order_alone(app, TASK_UPKEEP, UPKEEP)
+
+
+def lane_of_one(name: str) -> Queue:
+    """Returns the lane as Celery knows it, without an exchange: Redis would keep a binding of each for ever."""
+    return Queue(name)  # type: ignore[no-untyped-call]
+
+
+def _order_alone(app: Celery, task: str, lane: str) -> bool:
+    try:
+        with app.connection_for_write() as connection:
+            client = cast("Any", connection.default_channel).client
+            if not client.llen(lane):
+                app.send_task(task, queue=lane_of_one(lane), connection=connection, retry=False)
+            client.expire(lane, PULSE_SECONDS)
+    except (RedisError, OperationalError, OSError) as error:
+        metrics.rings_lost.labels(lane.partition(".")[0]).inc()
+        log.warning("ring_lost", lane=lane, error=str(error))
+        return False
+    return True
 
 
 def _ring(app: Celery, task: str, lane: str, most: int) -> bool:

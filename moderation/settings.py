@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from formats.complexity import Bounds
 from moderation.errors import BadSettings
 
 MEGABYTE = 1_000_000
@@ -58,6 +59,13 @@ class Settings(BaseSettings):
     max_frames: int = Field(2_000, ge=1, description="frames of an animated image")
     max_video_pixels: int = Field(36_000_000, ge=1, description="width times height of a video's frame")
     max_seconds: float = Field(600, gt=0, description="length of a video")
+    max_scans: int = Field(64, ge=1, description="scans of a progressive JPEG")
+    max_segments: int = Field(5_000, ge=64, description="segments of a JPEG; one in 64 may be Exif")
+    max_parts: int = Field(100_000, ge=1, description="chunks, strips, tiles, blocks or boxes of a file")
+    decode_seconds: float = Field(
+        60, gt=0, le=60, description="for a worker to decode a file and find its faces, before that is ended"
+    )
+    decode_memory: int = Field(4_000 * MEGABYTE, ge=1_000 * MEGABYTE, description="bytes that this may take")
 
     # limits of how much is accepted
     rate_limit: str = Field("3000 per minute", description="requests of one API key; none when empty")
@@ -97,7 +105,14 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     upkeep_seconds: float = Field(5, gt=0, description="how often upkeep looks at the ledger")
     worker_metrics_port: int | None = Field(None, ge=1, le=65535, description="where a worker serves /metrics")
-    progress: Path | None = Field(None, description="a file that a living worker touches, for liveness probes")
+    stall_seconds: float = Field(
+        300,
+        gt=0,
+        description="a worker or upkeep that finishes nothing for so long is ended; above 240, a task's limit",
+    )
+    progress: Path | None = Field(
+        None, description="a file that a worker touches when it has finished something, for liveness probes"
+    )
 
     @property
     def address(self) -> str:
@@ -115,7 +130,18 @@ class Settings(BaseSettings):
             "max_frames": self.max_frames,
             "max_video_pixels": self.max_video_pixels,
             "max_seconds": self.max_seconds,
+            "bounds": self.bounds,
         }
+
+    @property
+    def bounds(self) -> Bounds:
+        """How many parts a file may have."""
+        return Bounds(self.max_scans, self.max_segments, self.max_parts)
+
+    @property
+    def late_seconds(self) -> float:
+        """The age at which the last round of upkeep's chores is late: twelve rounds, and at least a minute."""
+        return max(60.0, 12 * self.upkeep_seconds)
 
     @field_validator("allowed_networks", mode="before")
     @classmethod

@@ -14,11 +14,13 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from model import selection
 from model.detector import Detector
+from model.sandbox import Limits
 from model.videos import Budget
 from moderation import blobs, database, deliveries, detectors, fetches, logs, media, queue, submissions
 from moderation.settings import Settings
 from moderation.tables import Submission
 from worker import delivering, drawing, errands, fetching, looking, progress, scoring, upkeep
+from worker.attendant import Stamps
 from worker.fetching import Dock, Outcome
 from worker.manifests import Reader
 from worker.scoring import Bench
@@ -53,6 +55,7 @@ class Workplace:
         self.settings = settings
         self.app = queue.application(settings.redis_url)
         self.is_stopping = Stopping()
+        self.stamps = Stamps("pulse", "upkeep")
         self.fetching_slots = Slots(FETCHING_CHILDREN)
         self.ledger = cache(self._ledger)
         self.blobs = cache(lambda: blobs.connect(settings.media))
@@ -88,10 +91,12 @@ class Workplace:
             budget=Budget(settings.clip_frames, settings.max_seconds, settings.max_video_pixels),
             onlooker=looking.look,
             cache=settings.encoder_cache,
+            bounds=settings.bounds,
+            limits=Limits(settings.decode_seconds, settings.decode_memory),
         )
         bench = Bench(
             self.ledger(), self.blobs(), detector, settings.batch, settings.lease_seconds, settings.batch_bytes,
-            Reader(trusted=settings.c2pa_anchors),
+            Reader(trusted=settings.c2pa_anchors), apart=detector.apart, prepare_seconds=2 * settings.decode_seconds,
         )  # fmt: skip
         with bench.ledger.begin() as session:
             detectors.started(session, *bench.release)
@@ -120,27 +125,27 @@ def application(settings: Settings) -> Workplace:
     def keep_up_() -> None:
         keep_up(place)
 
-    # An order for upkeep that nobody read in time is worth nothing: the next one does the same.
-    place.app.conf.beat_schedule = {
-        "upkeep": {
-            "task": queue.TASK_UPKEEP,
-            "schedule": settings.upkeep_seconds,
-            "options": {"queue": queue.UPKEEP, "expires": settings.upkeep_seconds},
-        }
-    }
+    @place.app.task(name=queue.TASK_PULSE)  # type: ignore[untyped-decorator]
+    def pulse_() -> None:
+        with _measured(place, "pulse"):
+            pass
+
     return place
 
 
 @contextmanager
-def _measured(task: str) -> Iterator[None]:
+def _measured(place: Workplace, task: str) -> Iterator[None]:
     with progress.seconds.labels(task).time():
         yield
     progress.finished.labels(task).set_to_current_time()
+    place.stamps.now("pulse")  # whatever is finished proves what a pulse would
+    place.stamps.now(task)
+    progress.touch(place.settings.progress)
 
 
 def score(place: Workplace) -> None:
     """Scores for a while, and orders more of it if work is left."""
-    with _measured("score"):
+    with _measured(place, "score"):
         bench = place.bench()
         report = scoring.run(
             bench,
@@ -159,7 +164,7 @@ def score(place: Workplace) -> None:
 
 def fetch(place: Workplace) -> None:
     """Fetches for a while, and orders more of it if some are left; nothing where enough children fetch already."""
-    with place.fetching_slots.taken() as is_ours, _measured("fetch"):
+    with place.fetching_slots.taken() as is_ours, _measured(place, "fetch"):
         if not is_ours:
             return
         errands.run(place.ledger(), is_stopping=place.is_stopping)
@@ -187,7 +192,7 @@ def _ring_after(place: Workplace, row: Submission, outcome: Outcome) -> None:
 def deliver(place: Workplace) -> None:
     """Sends webhooks for a while, and orders more of it if some are left."""
     settings = place.settings
-    with _measured("deliver"):
+    with _measured(place, "deliver"):
         sent = delivering.run(
             place.ledger(),
             timeout=settings.delivery_timeout,
@@ -204,8 +209,8 @@ def deliver(place: Workplace) -> None:
 def keep_up(place: Workplace) -> None:
     """Does the chores of the ledger once."""
     settings = place.settings
-    with _measured("upkeep"):
-        upkeep.run(
+    with _measured(place, "upkeep"):
+        found = upkeep.run(
             place.ledger(),
             place.blobs(),
             place.app,
@@ -216,3 +221,5 @@ def keep_up(place: Workplace) -> None:
             idempotency_hours=settings.idempotency_hours,
             delivery_days=settings.delivery_days,
         )
+    if None not in found.values():
+        queue.note_upkeep(place.app)

@@ -41,7 +41,7 @@ def _draw(bench: Bench, sha256: str) -> None:
         if content is not None:
             sheet = bench.detector.prepare([content]).sheets[0] if frames else None
             looks = () if sheet is None or isinstance(sheet, Failure) else sheet.seen
-            previews.store(bench.blobs, sha256, content, frames, looks)
+            previews.store(bench.blobs, sha256, content, frames, looks, bench.apart)
     with bench.ledger.begin() as session:
         if not erasure.let_go(session, bench.blobs, sha256):
             session.get_one(Media, sha256).undrawn = False

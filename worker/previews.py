@@ -3,7 +3,8 @@ clip its most suspicious frame, and a strip of a few frames side by side.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from PIL import Image
 
@@ -19,10 +20,17 @@ PREVIEW_SIDE, THUMBNAIL_SIDE, CELL_SIDE = 1600, 320, 240
 log = logs.get(__name__)
 
 
-def store(blobs: Blobs, sha256: str, content: bytes, frames: Sequence[Frame] = (), looks: Sequence[Look] = ()) -> None:
+def store(
+    blobs: Blobs,
+    sha256: str,
+    content: bytes,
+    frames: Sequence[Frame] = (),
+    looks: Sequence[Look] = (),
+    apart: Callable[..., Any] | None = None,
+) -> None:
     """Stores preview and thumbnail of ``content`` unless they are there, and of a clip, which has ``frames`` that were
-    judged and ``looks`` at them, the strip. What cannot be rendered is logged, no more: a verdict must not depend on a
-    picture of it.
+    judged and ``looks`` at them, the strip. ``apart`` calls a function in a process that may be ended. What cannot be
+    rendered is logged, no more: a verdict must not depend on a picture of it.
 
     Raises:
         WorldDown: when storage does not answer.
@@ -32,7 +40,10 @@ def store(blobs: Blobs, sha256: str, content: bytes, frames: Sequence[Frame] = (
     pictures = {look.index: look.picture for look in looks if look.picture is not None}
     try:
         shown = pictures.get(timelines.best(list(frames))) if frames else None
-        preview, thumbnail = render(content) if shown is None else render(shown)
+        if shown is not None:  # a picture of our own making
+            preview, thumbnail = render(shown)
+        else:
+            preview, thumbnail = apart(rendered, content) if apart else render(content)
         strip = _strip([pictures[frame["index"]] for frame in timelines.strip(list(frames))]) if shown else None
     except Exception:
         log.exception("preview_failed")  # without its digest, which would outlive an erasure
@@ -57,6 +68,11 @@ def _strip(pictures: Sequence[bytes]) -> bytes:
     for place, cell in enumerate(cells):
         row.paste(cell.resize((width, height)), (place * width, 0))
     return _webp(row)
+
+
+def rendered(_tool: object, content: bytes) -> tuple[bytes, bytes]:
+    """As `render`, as a cell of a sandbox does it."""
+    return render(content)
 
 
 def render(content: bytes) -> tuple[bytes, bytes]:

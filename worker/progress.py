@@ -1,7 +1,7 @@
 """Signs of life: a file that liveness probes look at, and numbers for Prometheus.
 
-The file is touched by Celery's heartbeat, which beats only while the worker's own loop turns and reaches Redis. That
-loop also ends tasks that exceed their time, so a child that hangs does not go unnoticed either.
+The file is touched by a child that has finished a task, and never before: each process orders a pulse for itself every
+few seconds (`attendant`), so an idle one finishes something as well.
 """
 
 import os
@@ -53,6 +53,6 @@ def bury(pid: int) -> None:
 
 
 def touch(file: Path | None) -> None:
-    """Notes that the worker is alive."""
+    """Notes that something was finished."""
     if file is not None:
         file.touch()

@@ -5,7 +5,7 @@ All of it is a claim, read by people; it may put a file before them and never cl
 file goes without a score for what is written beside its pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -32,16 +32,22 @@ _TYPES: Final = {
 log = logs.get(__name__)
 
 
-def read(reader: Reader, files: Sequence[bytes]) -> list[dict[str, Any]]:
-    """Returns each file's provenance, in order."""
+def read(reader: Reader, files: Sequence[bytes], apart: Callable[..., Any] | None = None) -> list[dict[str, Any]]:
+    """Returns each file's provenance, in order. ``apart`` calls a function in a process that may be ended."""
     with ThreadPoolExecutor(THREADS, "provenance") as pool:
-        return list(pool.map(lambda content: _of(reader, content), files))
+        return list(pool.map(lambda content: _of(reader, content, apart), files))
 
 
-def _of(reader: Reader, content: bytes) -> dict[str, Any]:
+def traced(_tool: object, content: bytes) -> list[dict[str, str]]:
+    """The traces in a file, as a cell of a sandbox finds them."""
+    return traces.read(content)
+
+
+def _of(reader: Reader, content: bytes, apart: Callable[..., Any] | None) -> dict[str, Any]:
     try:
         kind = next((kind for (at, magic), kind in _TYPES.items() if content[at : at + len(magic)] == magic), None)
-        return {"c2pa": kind and reader.read(content, kind), "generator_metadata": traces.read(content)}
+        found = apart(traced, content) if apart else traces.read(content)
+        return {"c2pa": kind and reader.read(content, kind), "generator_metadata": found}
     except Exception:  # a bug in here must not cost a file its score
         log.exception("provenance_unread")
         return {"c2pa": None, "generator_metadata": []}

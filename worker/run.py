@@ -1,24 +1,27 @@
 """Starts the worker processes: `worker` scores, one a device; `upkeep` looks after the ledger, fetches, sends webhooks;
 `fetcher` fetches beside it.
 
-All fork children that do the work (prefork), because only then can a task that exceeds its time be ended. `upkeep`
-embeds Celery beat and has four children, of which two at most fetch, so that neither a slow server nor a slow receiver
-holds up the chores.
+All fork children that do the work (prefork), because only then can a task that exceeds its time be ended. `upkeep` has
+four children, of which two at most fetch, so that neither a slow server nor a slow receiver holds up the chores. Each
+process is looked after by a thread of its own (`attendant`).
 """
 
 import logging
 import os
 import socket
+from collections.abc import Callable, Iterable
 
 from celery import signals
+from celery.worker import state
 
 from model import releases, selection
 from model.errors import ModelError
 from moderation import logs, queue
 from moderation.errors import BadSettings
 from moderation.settings import Settings
-from worker import anchors, progress
+from worker import anchors, attendant, progress
 from worker.application import FETCHING_CHILDREN, Workplace, application
+from worker.attendant import Attendant
 
 # They say two lines for every order, however little it held; what a batch came to is one line of our own.
 CHATTER = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
@@ -55,9 +58,9 @@ def worker(settings: Settings) -> None:
 
 
 def upkeep(settings: Settings) -> None:
-    """Keeps the ledger, fetches and sends webhooks until told to stop, then exits. Beat is in here: run exactly one."""
+    """Keeps the ledger, fetches and sends webhooks until told to stop, then exits. Run exactly one."""
     lanes = (queue.UPKEEP, queue.DELIVERIES, queue.FETCHING)
-    _work(application(settings), "upkeep", lanes, children=2 + FETCHING_CHILDREN, beat=True)
+    _work(application(settings), "upkeep", lanes, children=2 + FETCHING_CHILDREN)
 
 
 def fetcher(settings: Settings) -> None:
@@ -65,7 +68,7 @@ def fetcher(settings: Settings) -> None:
     _work(application(settings), "fetcher", (queue.FETCHING,), children=FETCHING_CHILDREN)
 
 
-def _work(place: Workplace, role: str, queues: tuple[str, ...], *, children: int, beat: bool = False) -> None:
+def _work(place: Workplace, role: str, queues: tuple[str, ...], *, children: int) -> None:
     settings = place.settings
     logs.configure(settings.log_format, settings.log_level, process=role)
     for name in CHATTER:
@@ -75,18 +78,37 @@ def _work(place: Workplace, role: str, queues: tuple[str, ...], *, children: int
         progress.serve(settings.worker_metrics_port)
     # Connecting to this signal is how Celery is told to leave logging to us.
     signals.setup_logging.connect(lambda **_: None, weak=False)
-    signals.heartbeat_sent.connect(lambda **_: progress.touch(settings.progress), weak=False)
     signals.worker_shutting_down.connect(place.is_stopping.set, weak=False)
     signals.worker_process_shutdown.connect(lambda pid, **_: progress.bury(pid), weak=False)
+    name = f"{role}-{os.getpid()}@{socket.gethostname()}"  # several may run on one machine
+    own = f"pulse.{name}"
+    place.app.amqp.queues.add(queue.lane_of_one(own))
     celery_worker = place.app.Worker(
-        hostname=f"{role}-{os.getpid()}@{socket.gethostname()}",  # several may run on one machine
-        queues=list(queues),
+        hostname=name,
+        queues=[own, *queues],
         concurrency=children,
-        beat=beat,
-        scheduler="celery.beat:Scheduler",  # in memory: an interval needs no file to remember it
         without_gossip=True,  # workers have nothing to tell each other
         without_mingle=True,
         quiet=True,
     )
+    _attended(place, role, own, lambda: celery_worker.pool.info["processes"]).start()
     celery_worker.start()
     raise SystemExit(celery_worker.exitcode)
+
+
+def _attended(place: Workplace, role: str, own: str, children: Callable[[], Iterable[int]]) -> Attendant:
+    settings = place.settings
+    app = queue.application(settings.redis_url)  # not the children's: they are forked while its connections are in use
+    orders: dict[str, tuple[float, Callable[[], bool]]] = {
+        "pulse": (min(attendant.SECONDS_BETWEEN, settings.stall_seconds / 4), lambda: queue.pulse(app, own))
+    }
+    if role == "upkeep":
+        orders["upkeep"] = (settings.upkeep_seconds, lambda: queue.order_upkeep(app))
+    return Attendant(
+        place.stamps,
+        orders,
+        held=lambda: list(state.requests),
+        stall_seconds=settings.stall_seconds,
+        is_stopping=place.is_stopping,
+        end=lambda: attendant.end_with(children()),
+    )

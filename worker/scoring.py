@@ -5,6 +5,7 @@ file is bad (that submission fails, with a reason), the world is down (what is h
 counted), or a bug (raised; the lease expires and each submission is tried again alone). A failure is never a score.
 """
 
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +21,11 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session, sessionmaker
 
-from model.detector import Detector, Failure, Judgement, Prepared
+from model.detector import PUT_OFF, Detector, Failure, Judgement, Prepared
 from moderation import blobs as storage
 from moderation import erasure, features, logs, metrics, policy, submissions, verdicts
 from moderation.blobs import Blobs
-from moderation.errors import NotFound, WorldDown
+from moderation.errors import Damaged, NotFound, WorldDown
 from moderation.policy import Policy
 from moderation.tables import Platform, Submission
 from moderation.verdicts import Finding
@@ -40,9 +41,16 @@ READERS = 4  # files read, and previews made, at once
 log = logs.get(__name__)
 
 
+def here(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function that could be called apart, in another process, in this one."""
+    return function(None, *arguments)
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a scoring worker works with; made in the process that uses it."""
+    """What a scoring worker works with; made in the process that uses it. ``apart`` calls what meets the bytes of
+    files, see `Detector.apart`; after ``prepare_seconds`` what is left of a batch is put off.
+    """
 
     ledger: sessionmaker[Session]
     blobs: Blobs
@@ -51,6 +59,8 @@ class Bench:
     lease_seconds: float
     max_bytes: int | None = None  # of the files of a batch; two batches are held at once
     manifests: Reader = field(default_factory=Reader)
+    apart: Callable[..., Any] = here
+    prepare_seconds: float = math.inf
 
     @property
     def release(self) -> tuple[str, str]:
@@ -131,13 +141,21 @@ def _take(bench: Bench, keeper: Keeper) -> Batch | None:
         with _timed(batch, "read"):
             _read(bench, batch)
         with _timed(batch, "prepare"):
-            batch.prepared = bench.detector.prepare(list(batch.files.values()))
+            batch.prepared = _prepared(bench, list(batch.files.values()))
         for sha256, sheet in zip(batch.files, batch.prepared.sheets, strict=True):
             batch.looks[sha256] = () if isinstance(sheet, Failure) else sheet.seen
         with _timed(batch, "provenance"):
-            origins = provenance.read(bench.manifests, list(batch.files.values()))
-        batch.origins.update(zip(batch.files, origins, strict=True))
+            sheets = zip(batch.files, batch.prepared.sheets, strict=True)
+            sound = [sha256 for sha256, sheet in sheets if not isinstance(sheet, Failure)]
+            origins = provenance.read(bench.manifests, [batch.files[sha256] for sha256 in sound], bench.apart)
+        batch.origins.update(zip(sound, origins, strict=True))
     return batch
+
+
+def _prepared(bench: Bench, files: list[bytes]) -> Prepared:
+    if math.isinf(bench.prepare_seconds):
+        return bench.detector.prepare(files)
+    return bench.detector.prepare(files, time.monotonic() + bench.prepare_seconds)
 
 
 @contextmanager
@@ -190,17 +208,19 @@ def _read(bench: Bench, batch: Batch) -> None:
     digests = list(dict.fromkeys(row.media_sha256 for row in batch.rows if row.media_sha256))
     with ThreadPoolExecutor(READERS, "read") as readers:
         for sha256, content in zip(digests, readers.map(partial(_content, bench.blobs), digests), strict=True):
-            if content is None:
-                batch.answers[sha256] = Failure("media-missing", "the bytes of this submission are not in storage")
+            if isinstance(content, Failure):
+                batch.answers[sha256] = content
             else:
                 batch.files[sha256] = content
 
 
-def _content(blobs: Blobs, sha256: str) -> bytes | None:
+def _content(blobs: Blobs, sha256: str) -> bytes | Failure:
     try:
         return blobs.read(storage.media_key(sha256))
+    except Damaged:
+        return Failure(Damaged.slug, "the bytes of this submission were damaged in storage; send them again")
     except NotFound:
-        return None
+        return Failure("media-missing", "the bytes of this submission are not in storage")
 
 
 def _finish(bench: Bench, keeper: Keeper, batch: Batch) -> None:
@@ -218,6 +238,9 @@ def _finish(bench: Bench, keeper: Keeper, batch: Batch) -> None:
             for row in batch.rows:
                 outcome = _record(bench, batch, row)
                 batch.outcomes[outcome] += 1
+        if batch.outcomes["put_off"]:  # no attempt is counted: nothing happened to them
+            with bench.ledger.begin() as session:
+                submissions.put_back(session, batch.lease, 0)
         if batch.outcomes["lost"]:
             _sweep(bench, batch)
     keeper.drop(batch.lease)
@@ -237,6 +260,8 @@ def _judged(bench: Bench, batch: Batch, prepared: Prepared) -> list[Judgement | 
 def _record(bench: Bench, batch: Batch, row: Submission) -> str:
     """Keeps one answer; returns what became of the submission. `lost`: the lease was no longer ours."""
     answer = batch.answers[row.media_sha256 or ""]
+    if isinstance(answer, Failure) and answer.slug == PUT_OFF:
+        return "put_off"
     with bench.ledger.begin() as session:
         if isinstance(answer, Failure):
             return "failed" if submissions.fail(session, batch.lease, row.id, answer.slug, answer.detail) else "lost"
@@ -273,7 +298,7 @@ def _show(bench: Bench, batch: Batch) -> None:
 
     def store(sha256: str) -> None:
         frames = shown[sha256].as_dict()["frames"]
-        previews.store(bench.blobs, sha256, batch.files[sha256], frames, batch.looks[sha256])
+        previews.store(bench.blobs, sha256, batch.files[sha256], frames, batch.looks[sha256], bench.apart)
 
     with ThreadPoolExecutor(READERS, "previews") as pool:
         list(pool.map(store, shown))

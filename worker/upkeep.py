@@ -10,7 +10,19 @@ from functools import partial
 from celery import Celery
 from sqlalchemy.orm import Session, sessionmaker
 
-from moderation import deliveries, fetches, logins, logs, queue, retention, sources, submissions, uploads, verdicts
+from moderation import (
+    clocks,
+    deliveries,
+    fetches,
+    logins,
+    logs,
+    queue,
+    retention,
+    sources,
+    submissions,
+    uploads,
+    verdicts,
+)
 from moderation.blobs import Blobs
 from moderation.tables import PRIORITIES
 from worker import erasing
@@ -41,6 +53,7 @@ def run(
         delivery_days: age at which a message that ended, delivered or not, is forgotten.
     """
     chores: dict[str, Callable[[Session], object]] = {
+        "clock": clocks.follow,  # the others look at what is due
         "taken_back": partial(submissions.take_back, max_attempts=max_attempts),
         "fetches_taken_back": partial(fetches.take_back, max_attempts=fetch_attempts),
         "forgotten": lambda session: retention.forget_keys(session, idempotency_hours),

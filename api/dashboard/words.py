@@ -32,6 +32,10 @@ FAILURES = {
     "unsupported-media-type": "The file is neither an image nor a video in an accepted format",
     "too-long": "The video is longer than accepted",
     "too-many-pixels": "The picture is larger than accepted",
+    "media-missing": "Its bytes are not in storage any more",
+    "media-damaged": "Its bytes were damaged in storage; they can be sent again",
+    "too-complex": "The file has more parts than are worth decoding",
+    "too-costly": "Decoding the file took too much time or memory",
     "undecodable": "No picture in the file can be decoded",
 }
 QUALITIES = {"sharpness": "sharpness", "confidence": "face finder"}  # `size_px` repeats the box

@@ -70,10 +70,11 @@ class Failure(BaseModel):
 
     Of media at a URL or in a bucket: `forbidden-address` (it leads, itself or by a redirect, to where Unmask does not
     connect), `fetch-failed` (no connection, no such host, or it ended early), `fetch-timeout`, `fetch-status` (the
-    server answered something else than 200), `fetch-redirect` (too many, to nowhere, or away from https), `fetch-
-    encoded` (it compressed the body unasked), `too-large`, `no-room` (for a file of that size, here). Of an upload:
-    `upload-missing`. Trouble that may pass was tried again before. Of the file: the same slugs as when it is sent,
-    such as `torn-file`.
+    server answered something else than 200), `fetch-redirect` (too many, to nowhere, or away from https),
+    `fetch-encoded` (it compressed the body unasked), `too-large`, `no-room` (for a file of that size, here). Of an
+    upload: `upload-missing`. Trouble that may pass was tried again before. Of the file: the same slugs as when it is
+    sent, such as `torn-file`, and `too-costly` (decoding took too much time or memory). Of our storage: `media-missing`
+    and `media-damaged`; what is sent again is stored anew.
     """
 
     slug: str = Field(description="stable; never changes its meaning")

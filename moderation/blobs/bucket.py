@@ -59,6 +59,13 @@ class Bucket:
         with _bucket():
             self.client.delete_object(**self._where(key))
 
+    def set_aside(self, key: str) -> None:
+        aside = self._where(keys.damaged_key(keys.digest(key) or ""))
+        with contextlib.suppress(NotFound):
+            with _bucket():
+                self.client.copy(self._where(key), aside["Bucket"], aside["Key"])
+            self.delete(key)
+
     def walk(self, after: str, limit: int) -> Page:
         with _bucket():
             listed = self.client.list_objects_v2(

@@ -75,6 +75,12 @@ class Directory:
         with _disk():
             self._path(key).unlink(missing_ok=True)
 
+    def set_aside(self, key: str) -> None:
+        aside = self._path(keys.damaged_key(keys.digest(key) or ""))
+        with _disk(), contextlib.suppress(FileNotFoundError):
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            self._path(key).replace(aside)
+
     def walk(self, after: str, limit: int) -> Page:
         with _disk():
             paths = list(islice(self._paths(self.root, after), limit))

@@ -5,7 +5,7 @@ Nothing that a client sent (a file name, an external id) ever becomes part of a 
 
 import re
 
-FORM = re.compile(r"(media|previews|thumbnails|strips)/[0-9a-f]{64}|uploads/upl_[0-9a-z]{26}")
+FORM = re.compile(r"(media|damaged|previews|thumbnails|strips)/[0-9a-f]{64}|uploads/upl_[0-9a-z]{26}")
 
 
 def checked(key: str) -> str:
@@ -18,6 +18,17 @@ def checked(key: str) -> str:
 def media_key(sha256: str) -> str:
     """Returns the key of the bytes that were sent."""
     return f"media/{sha256}"
+
+
+def damaged_key(sha256: str) -> str:
+    """Returns the key of bytes that lay under a digest and are not what it says."""
+    return f"damaged/{sha256}"
+
+
+def digest(key: str) -> str | None:
+    """Returns the SHA-256 that the bytes under ``key`` must have; None: their key says nothing of them."""
+    kind, _, name = key.partition("/")
+    return name if kind == "media" else None
 
 
 def preview_key(sha256: str) -> str:
@@ -41,5 +52,5 @@ def upload_key(upload_id: str) -> str:
 
 
 def keys_of(sha256: str) -> tuple[str, ...]:
-    """Returns the keys of everything that is kept of one media: its bytes and its renderings."""
-    return media_key(sha256), preview_key(sha256), thumbnail_key(sha256), strip_key(sha256)
+    """Returns the keys of all that is kept of one media: its bytes, damaged ones included, and its renderings."""
+    return media_key(sha256), damaged_key(sha256), preview_key(sha256), thumbnail_key(sha256), strip_key(sha256)

@@ -57,6 +57,9 @@ class Blobs(Protocol):
     def delete(self, key: str) -> None:
         """Removes what is there; nothing there is fine."""
 
+    def set_aside(self, key: str) -> None:
+        """Moves media to `damaged/` under the same digest, in the place of what is there; nothing there is fine."""
+
     def walk(self, after: str, limit: int) -> Page:
         """Looks at up to ``limit`` blobs in an order of the place's own, from ``after`` on; "" begins."""
 

@@ -1,11 +1,15 @@
 """Health: true when the world is there, 503 with a reason when it is not, and numbers in either case."""
 
+import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 from apiflask import APIFlask
 from celery import Celery
 from redis import Redis
@@ -19,7 +23,16 @@ from moderation.blobs import Blobs
 from moderation.settings import Settings
 from tests.api.conftest import Caller, Sessions
 
-OK = {"database": "ok", "migrations": "ok", "redis": "ok", "storage": "ok"}
+OK = {"database": "ok", "migrations": "ok", "redis": "ok", "storage": "ok", "upkeep": "ok"}
+
+
+@pytest.fixture(autouse=True)
+def upkeep(orders: Celery, redis_url: str) -> Iterator[Any]:
+    """Upkeep has just done its chores; yields the Redis that knows."""
+    queue.note_upkeep(orders)
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+        client.delete(queue.UPKEEP_FINISHED)
 
 
 def test_a_process_that_answers_is_alive_whatever_the_world_does(settings: Settings) -> None:
@@ -39,7 +52,25 @@ def test_without_redis_it_is_not_ready(settings: Settings, Session: Sessions, bl
     orders = queue.application("redis://127.0.0.1:1/0")
     app = application.create(settings, session_factory=Session, blobs=blobs, queue=orders)
     answer = app.test_client().get("/readyz")
-    assert (answer.status_code, answer.get_json()["checks"]) == (503, OK | {"redis": "away"})
+    assert (answer.status_code, answer.get_json()["checks"]) == (503, OK | {"redis": "away", "upkeep": "away"})
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "said"),
+    [(0, "ok"), (59, "ok"), (90, "late"), (86_400, "late"), (-3600, "ok"), (None, "never since Redis began")],
+)
+def test_a_late_upkeep_is_told_and_keeps_nobody_from_ready(
+    app: APIFlask, upkeep: Any, seconds_ago: int | None, said: str
+) -> None:
+    if seconds_ago is None:
+        upkeep.delete(queue.UPKEEP_FINISHED)
+    else:
+        upkeep.set(queue.UPKEEP_FINISHED, upkeep.time()[0] - seconds_ago)
+    answer = app.test_client().get("/readyz")
+    assert (answer.status_code, answer.get_json()["checks"]) == (200, OK | {"upkeep": said})
+    numbers = [line for line in app.test_client().get("/metrics").text.splitlines() if "upkeep_age" in line][-1]
+    age = float(numbers.split()[-1])
+    assert math.isnan(age) if seconds_ago is None else max(0, seconds_ago) <= age < max(0, seconds_ago) + 60
 
 
 @pytest.mark.parametrize("trouble", ["out of memory", "replica"])

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import redis
 from click.testing import CliRunner, Result
 
 from cli import home
 from cli.main import unmask
-from moderation import blobs
+from moderation import blobs, queue
 from moderation.settings import Settings
 
 
@@ -29,12 +30,26 @@ def test_a_sound_installation_is_well(monkeypatch: pytest.MonkeyPatch, settings:
         "database",
         "migrations",
         "redis",
+        "upkeep",
         "storage",
         "detector",
         "encoder",
         "device",
         "signers",
     ]
+
+
+def test_an_upkeep_that_stopped_is_named(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    with redis.Redis.from_url(settings.redis_url) as client:
+        client.set(queue.UPKEEP_FINISHED, client.time()[0] - 600)
+        try:
+            told = examined(monkeypatch, settings, "--json")
+        finally:
+            client.delete(queue.UPKEEP_FINISHED)
+    assert told.exit_code == 1
+    (late,) = (check for check in json.loads(told.stdout)["checks"] if check["check"] == "upkeep")
+    assert not late["ok"]
+    assert "600 seconds ago" in late["detail"]
 
 
 def test_each_thing_that_is_missing_is_named(

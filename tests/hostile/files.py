@@ -120,6 +120,26 @@ def text_chunk(size: int) -> bytes:
     return encoded("PNG", pnginfo=said)
 
 
+def progressive(scans: int) -> bytes:
+    """A progressive JPEG whose last scan comes so many times more: each costs a decoder a walk through the picture."""
+    whole = encoded("JPEG", progressive=True)
+    last = whole.rindex(b"\xff\xda")
+    return whole[:last] + whole[last:-2] * scans + whole[-2:]
+
+
+def box(name: bytes, body: bytes) -> bytes:
+    """A box of an MP4 or HEIC."""
+    return struct.pack(">I4s", 8 + len(body), name) + body
+
+
+def nested(name: bytes, depth: int) -> bytes:
+    """An MP4 of boxes in boxes."""
+    inner = b""
+    for _ in range(depth):
+        inner = box(name, inner)
+    return box(b"ftyp", b"isom\0\0\0\0isom") + box(b"moov", inner)
+
+
 def torn() -> Iterator[tuple[str, Case]]:
     """Every still format cut off at every tenth of its length: refused as torn, at the door or at decoding."""
     whole = {
@@ -177,6 +197,27 @@ REFUSED = {
     "a PNG without width": Case(png(0, 10, chunk(b"IDAT", b"")), (422, "torn-file")),
     "a JPEG that is 65500 pixels wide and high": Case(resized_jpeg(65_500, 65_500), (422, "too-many-pixels")),
     "a GIF of 2001 frames": Case(gif(2_001), (422, "too-many-frames")),
+    "a JPEG of 20,000 scans": Case(progressive(20_000), (422, "too-complex")),
+    "a JPEG of 6,000 segments": Case(behind_jpeg_head(*[segment(0xE5, b"")] * 6_000), (422, "too-complex")),
+    "a JPEG of 700 full Exif segments": Case(
+        behind_jpeg_head(*[segment(0xE1, b"Exif\0\0" + b"\0" * 65_000)] * 700), (422, "too-complex")
+    ),
+    "a PNG of 200,000 empty chunks": Case(png(9, 9, *[chunk(b"IDAT", b"")] * 200_000), (422, "too-complex")),
+    "a PNG of 200,000 texts": Case(png(9, 9, *[chunk(b"tEXt", b"a\0b")] * 200_000), (422, "too-complex")),
+    "a TIFF of a million strips": Case(
+        tiff((256, 3, 1, 9), (257, 4, 1, 1_000_000), (273, 4, 1_000_000, 200), (279, 4, 1_000_000, 200))
+        + b"\0" * 4_000_000,
+        (422, "too-complex"),
+    ),
+    "a GIF in blocks of one byte": Case(
+        gif(0)[:-1] + b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\2" + b"\1\0" * 200_000, (422, "too-complex")
+    ),
+    "a film with boxes that lie too deep": Case(nested(b"trak", 500), (422, "too-complex")),
+    "a HEIC of a million items": Case(
+        box(b"ftyp", b"heic\0\0\0\0mif1")
+        + box(b"meta", b"\0" * 4 + box(b"iloc", b"\2\0\0\0\x44\0" + struct.pack(">I", 1_000_000) + b"\0" * 1_000_000)),
+        (422, "too-complex"),
+    ),
     "a TIFF whose directory leads to itself": Case(tiff((256, 3, 1, 9), (257, 3, 1, 9), following=8),
                                                    (422, "torn-file")),
     "a TIFF of 4 thousand million pixels": Case(tiff((256, 4, 1, 65_500), (257, 4, 1, 65_500), (258, 3, 1, 8),

@@ -104,6 +104,20 @@ def test_a_missing_blob_fails_its_submission_alone(Session, bench, blobs, send):
     assert row(Session, sound).state == "scored"
 
 
+def test_damaged_bytes_are_not_scored_and_sound_ones_that_come_again_are(Session, bench, blobs, send):
+    hurt = send("red")
+    key = storage.media_key(row(Session, hurt).media_sha256)
+    blobs._store.delete(key)
+    blobs._store.put(key, io.BytesIO(jpeg("blue")))
+    run(bench)
+    assert row(Session, hurt).failure_slug == "media-damaged"
+    assert count(Session, Verdict) == 0
+    again = send("red")
+    run(bench)
+    with Session() as session:
+        assert session.get_one(Submission, again).verdict.score == 0.9
+
+
 def test_equal_files_in_a_batch_are_judged_once(Session, bench, detector, send):
     for _ in range(3):
         send("red")
