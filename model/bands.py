@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from model.releases import Limits
 
 CLEAR, REVIEW, FAKE, INCONCLUSIVE = "clear", "review", "fake", "inconclusive"
+SUSPICION = {CLEAR: 0, INCONCLUSIVE: 0, REVIEW: 1, FAKE: 2}
 
 # Why a file is inconclusive.
 NO_FACE, FACE_TOO_SMALL, LOW_QUALITY = "no_face", "face_too_small", "low_quality"

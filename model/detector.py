@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model import bands, clips, faces, pixels, releases, videos
+from model import bands, clips, faces, pixels, presentations, releases
 from model.errors import BadImage, ReleaseError
 from model.faces import FaceFinder, FoundFace
 from model.panels import Panel
@@ -56,7 +56,8 @@ class FrameScore:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What the detector says of one file. `band` is clear, review, fake or inconclusive; `reasons` are words for
-    machines, never empty when inconclusive; `frames` is empty for a still image.
+    machines, never empty when inconclusive; `frames` is empty for a still image. Of a file with several parts (see
+    `presentations`) all of it is the worst part's, which is number `part`.
     """
 
     score: float
@@ -66,6 +67,7 @@ class Judgement:
     width: int
     height: int
     frames: tuple[FrameScore, ...] = ()
+    part: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The same in lists, numbers and words that JSON can carry."""
@@ -94,7 +96,8 @@ class Failure:
 @dataclass(frozen=True, slots=True)
 class Cut:
     """One picture on its way to the network, as one crop for each of the panel's cuttings: of a face whose `place` is
-    the finder's own box, or of a whole frame when there is none.
+    the finder's own box, or of a whole frame when there is none. `place` is in pixels of the frame that was looked at,
+    `box` in those of the file.
     """
 
     frame: int
@@ -103,18 +106,20 @@ class Cut:
     place: tuple[float, float, float, float] | None = None
     box: tuple[int, int, int, int] | None = None
     quality: Mapping[str, float] = field(default_factory=dict)
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One decoded file: the size of its first frame, the crops of all its frames, faces largest first, and what an
-    onlooker (see `Detector.load`) made of each frame.
+    """One decoded file: width and height of its first frame, the crops of all its frames, faces largest first, what an
+    onlooker (see `Detector.load`) made of each frame, and width and height of each part.
     """
 
     width: int
     height: int
     cuts: tuple[Cut, ...]
     seen: tuple[Any, ...] = ()
+    sizes: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +151,12 @@ class Detector:
         max_pixels: int,
         budget: Budget | None = None,
         onlooker: Callable[[Frame], Any] | None = None,
+        max_jpeg_pixels: int = pixels.MAX_JPEG_PIXELS,
     ) -> None:
         self.release = panel.release
         self.panel = panel
         self.max_pixels = max_pixels
+        self.max_jpeg_pixels = max_jpeg_pixels
         self.budget = budget or Budget()
         self._onlooker = onlooker
         self._finder = finder
@@ -165,11 +172,12 @@ class Detector:
         max_pixels: int = pixels.MAX_PIXELS,
         budget: Budget | None = None,
         onlooker: Callable[[Frame], Any] | None = None,
+        max_jpeg_pixels: int = pixels.MAX_JPEG_PIXELS,
     ) -> Detector:
         """A detector from the release in a directory (the shipped one when None) on `auto`, `cpu` or `cuda:N`, with
-        the face network `face_model` in place of the release's own. `max_pixels` bounds images, `budget` clips.
-        `onlooker` is called with each frame that is looked at, in `prepare`'s threads: whoever wants something else of
-        the pixels need not decode them again. Raises ReleaseError and DeviceError.
+        the face network `face_model` in place of the release's own. `max_pixels` bounds images, `max_jpeg_pixels`
+        JPEGs, `budget` clips. `onlooker` is called with each frame that is looked at, in `prepare`'s threads: whoever
+        wants something else of the pixels need not decode them again. Raises ReleaseError and DeviceError.
         """
         found = releases.read(release)
         threads = threads or len(os.sched_getaffinity(0))
@@ -177,7 +185,7 @@ class Detector:
             finder = faces.load(face_model or found.file(releases.FACES))
         except ValueError as error:
             raise ReleaseError(str(error)) from error
-        return cls(Panel.load(found, device, threads), finder, threads, max_pixels, budget, onlooker)
+        return cls(Panel.load(found, device, threads), finder, threads, max_pixels, budget, onlooker, max_jpeg_pixels)
 
     def score(self, files: Sequence[bytes]) -> list[Judgement | Failure]:
         """One answer per file, in order. It never raises for a bad file."""
@@ -192,39 +200,37 @@ class Detector:
         cuts = [cut for sheet in prepared.sheets if isinstance(sheet, Sheet) for cut in sheet.cuts]
         votes = iter(self._votes(cuts))
         return [
-            sheet if isinstance(sheet, Failure) else self._judgement(sheet, [next(votes) for _ in sheet.cuts])
+            sheet if isinstance(sheet, Failure) else self._worst(sheet, [next(votes) for _ in sheet.cuts])
             for sheet in prepared.sheets
         ]
 
     def frames(self, content: bytes) -> Iterator[Frame]:
-        """The frames of a file that are looked at: one of a still image, up to `budget.frames` of a clip. Raises
-        BadImage.
+        """The frames of a file that are looked at: one of a still image, up to `budget.frames` of a clip, and those of
+        whatever else it may show. Raises BadImage.
         """
-        if videos.container(content):
-            return videos.decode(content, self.budget)
-        return pixels.decode(content, self.max_pixels, self.budget.frames)
+        return presentations.frames(content, self.max_pixels, self.max_jpeg_pixels, self.budget)
 
     def _sheet(self, content: bytes) -> Sheet | Failure:
         cuts: list[Cut] = []
         seen: list[Any] = []
-        height = width = 0
+        sizes: dict[int, tuple[int, int]] = {}
         try:
             for frame in self.frames(content):
-                height, width = (height, width) if cuts else frame.pixels.shape[:2]
+                sizes.setdefault(frame.part, frame.size)
                 cuts += self._cuts(frame)
                 if self._onlooker:
                     seen.append(self._onlooker(frame))
         except BadImage as error:
             return Failure(error.slug, str(error))
-        return Sheet(width, height, tuple(cuts), tuple(seen))
+        return Sheet(*next(iter(sizes.values())), tuple(cuts), tuple(seen), sizes)
 
     def _cuts(self, frame: Frame) -> list[Cut]:
         found = self._finder.find(frame.pixels)
-        index, time, cuttings = frame.index, frame.time, self.panel.cuttings
+        index, time, part, cuttings = frame.index, frame.time, frame.part, self.panel.cuttings
         if not found:
-            return [Cut(index, time, tuple(each.picture(frame.pixels) for each in cuttings))]
+            return [Cut(index, time, tuple(each.picture(frame.pixels) for each in cuttings), part=part)]
         return [
-            Cut(index, time, seen, face.box, _clipped(face, frame.pixels), _quality(face, seen[0], frame.jpeg_quality))
+            Cut(index, time, seen, face.box, _clipped(face, frame), _quality(face, seen[0], frame.jpeg_quality), part)
             for face in found
             for seen in [tuple(each.face(frame.pixels, face.box) for each in cuttings)]
         ]
@@ -249,8 +255,20 @@ class Detector:
         word = bands.MANIPULATED if synthetic <= 0.5 else bands.SYNTHETIC if synthetic > 0.5 else bands.FAKE_FACE
         return Vote(cut, score, word, quality, bands.doubts(quality, self.release.limits) if cut.box else _FACELESS)
 
-    def _judgement(self, sheet: Sheet, votes: Sequence[Vote]) -> Judgement:
-        """The file's score is a robust maximum. One forged face makes a file fake, however many real ones stand
+    def _worst(self, sheet: Sheet, votes: Sequence[Vote]) -> Judgement:
+        """The judgement of the part that is shown first, unless another one is more suspicious. A doubt about another
+        part is none about this one: behind a good photo lies a second of blurred film.
+        """
+        parts = dict.fromkeys(vote.cut.part for vote in votes)
+        worst, *others = (self._judgement(sheet, n, [vote for vote in votes if vote.cut.part == n]) for n in parts)
+        for other in others:
+            above = bands.SUSPICION[other.band] - bands.SUSPICION[worst.band]
+            if above > 0 or (other.band == worst.band and other.score > worst.score):
+                worst = other
+        return worst
+
+    def _judgement(self, sheet: Sheet, part: int, votes: Sequence[Vote]) -> Judgement:
+        """The part's score is a robust maximum. One forged face makes a file fake, however many real ones stand
         beside it, so a mean would dilute it; but tiny, soft and strange faces score at random, so they count only where
         no other is; and of a clip's frames the best does not count by itself (see `clips`).
         """
@@ -267,6 +285,7 @@ class Detector:
         band = bands.band(score, self.release.thresholds, doubts)
         top = max(voting, key=lambda vote: vote.score)
         times = {vote.cut.frame: vote.cut.time for vote in votes}
+        width, height = sheet.sizes.get(part, (sheet.width, sheet.height))
         return Judgement(
             score=score,
             band=band,
@@ -274,17 +293,19 @@ class Detector:
             faces=tuple(
                 Face(vote.cut.box, vote.score, vote.quality, vote.cut.frame) for vote in scored if vote.cut.box
             ),
-            width=sheet.width,
-            height=sheet.height,
+            width=width,
+            height=height,
             frames=tuple(FrameScore(index, score, times[index]) for index, score in timeline) if len(times) > 1 else (),
+            part=part,
         )
 
 
-def _clipped(face: FoundFace, image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """The box in whole pixels, without what lies outside the image."""
-    x, y, width, height = face.box
+def _clipped(face: FoundFace, frame: Frame) -> tuple[int, int, int, int]:
+    """The box in whole pixels of the file's picture, without what lies outside it."""
+    x, y, width, height = (side * frame.shrunk for side in face.box)
+    across, down = frame.size
     left, top = max(0, round(x)), max(0, round(y))
-    right, bottom = min(image.shape[1], round(x + width)), min(image.shape[0], round(y + height))
+    right, bottom = min(across, round(x + width)), min(down, round(y + height))
     return left, top, right - left, bottom - top
 
 

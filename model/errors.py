@@ -41,6 +41,18 @@ class TooLong(BadImage):
     slug = "too-long"
 
 
+class TooManyTracks(BadImage):
+    """The video has more tracks of pictures than are looked at."""
+
+    slug = "too-many-tracks"
+
+
+class TooMuchMetadata(BadImage):
+    """The file holds more beside its pixels than is skipped."""
+
+    slug = "too-much-metadata"
+
+
 class TornFile(BadImage):
     """The file ends before its image does."""
 

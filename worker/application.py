@@ -84,6 +84,7 @@ class Workplace:
             settings.device,
             settings.face_model,
             max_pixels=settings.max_pixels,
+            max_jpeg_pixels=settings.max_jpeg_pixels,
             budget=Budget(settings.clip_frames, settings.max_seconds, settings.max_video_pixels),
             onlooker=looking.look,
         )

@@ -29,6 +29,9 @@ FAILURES = {
     "unsupported-media-type": "The file is neither an image nor a video in an accepted format",
     "too-long": "The video is longer than accepted",
     "too-many-pixels": "The picture is larger than accepted",
+    "too-many-frames": "The animation has more frames than accepted",
+    "too-many-tracks": "The video has more tracks of pictures than are looked at",
+    "too-much-metadata": "The file holds more beside its pixels than is skipped",
     "undecodable": "No picture in the file can be decoded",
 }
 QUALITIES = {"sharpness": "sharpness", "confidence": "face finder"}  # `size_px` repeats the box

@@ -1,0 +1,6 @@
+"""All cases by name."""
+
+from tests.media import clips, stills
+from tests.media.cases import Case
+
+CASES: dict[str, Case] = {**clips.CASES, **stills.CASES}
