@@ -1,6 +1,6 @@
 """All cases by name."""
 
-from tests.media import clips, stills
+from tests.media import clips, stills, tiffs
 from tests.media.cases import Case
 
-CASES: dict[str, Case] = {**clips.CASES, **stills.CASES}
+CASES: dict[str, Case] = {**clips.CASES, **stills.CASES, **tiffs.CASES}
