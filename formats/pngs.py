@@ -13,7 +13,7 @@ from formats import orientation
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MOST_CHUNKS: Final = 10_000  # of metadata
-MOST_BYTES: Final = 64 << 20  # of metadata
+MOST_BYTES: Final = 32 << 20  # of metadata
 _LARGEST: Final = 1 << 20  # of one text or profile, inflated: what Pillow bears
 _ALTOGETHER: Final = 4 << 20  # of all that is inflated in a look at one file
 _PICTURE: Final = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"fcTL", b"fdAT", b"acTL"}

@@ -9,6 +9,7 @@ import re
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,10 @@ class Files(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{first + len(part) - 1}/{len(body)}")
         self.end_headers()
         self.wfile.write(part)
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # players hang up on what they have seen enough of
+            super().handle()
 
     def log_message(self, *_: object) -> None:
         pass

@@ -1,6 +1,6 @@
 """All cases by name."""
 
-from tests.media import clips, stills, tiffs
+from tests.media import clips, colours, metadata, stills, tiffs
 from tests.media.cases import Case
 
-CASES: dict[str, Case] = {**clips.CASES, **stills.CASES, **tiffs.CASES}
+CASES: dict[str, Case] = {**clips.CASES, **stills.CASES, **tiffs.CASES, **metadata.CASES, **colours.CASES}

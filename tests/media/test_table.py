@@ -12,7 +12,7 @@ from model.videos import Budget
 from moderation import media
 from moderation.errors import BadMedia
 from tests.media.cards import corners
-from tests.media.cases import Refused
+from tests.media.cases import Refused, alike
 from tests.media.table import CASES
 
 LIMITS = {"max_pixels": MAX_PIXELS, "max_jpeg_pixels": MAX_JPEG_PIXELS, "max_frames": 2_000}
@@ -36,6 +36,9 @@ def test_what_is_taken_is_told_and_seen_as_people_see_it(name):
     assert facts.seconds == (None if says.seconds is None else pytest.approx(says.seconds, abs=0.15))
     assert (first[0].size, corners(first[0].pixels)) == (says.size, says.corners)
     assert len(parts) == says.parts
+    if says.colour:
+        height, width = first[0].pixels.shape[:2]
+        assert alike(first[0].pixels[height // 4, width // 4], says.colour)
     if says.times:
         assert (first[0].time, first[-1].time) == pytest.approx(says.times, abs=0.02)
     indices = [frame.index for part in parts for frame in part]
