@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from model.pixels import Frame
 from model.videos import Budget
 
 _FACELESS = (bands.NO_FACE,)
+MOST_FACES = 64  # of a picture: those are judged, and the others are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class FrameScore:
 class Judgement:
     """What the detector says of one file. `band` is clear, review, fake or inconclusive; `reasons` are words for
     machines, never empty when inconclusive; `frames` is empty for a still image. Of a file with several parts (see
-    `presentations`) all of it is the worst part's, which is number `part`.
+    `presentations`) all of it is the worst part's, which is number `part`. `faces_not_judged` are those that were found
+    beyond the bound; with any, the band is not clear.
     """
 
     score: float
@@ -68,6 +71,7 @@ class Judgement:
     height: int
     frames: tuple[FrameScore, ...] = ()
     part: int = 0
+    faces_not_judged: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The same in lists, numbers and words that JSON can carry."""
@@ -79,6 +83,7 @@ class Judgement:
                 {"box": list(face.box), "score": face.score, "quality": dict(face.quality), "frame": face.frame}
                 for face in self.faces
             ],
+            "faces_not_judged": self.faces_not_judged,
             "width": self.width,
             "height": self.height,
             "frames": [{"index": frame.index, "time": frame.time, "score": frame.score} for frame in self.frames],
@@ -112,7 +117,8 @@ class Cut:
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """One decoded file: width and height of its first frame, the crops of all its frames, faces largest first, what an
-    onlooker (see `Detector.load`) made of each frame, and width and height of each part.
+    onlooker (see `Detector.load`) made of each frame, and of each part width and height, and how many of its faces are
+    too many to be judged.
     """
 
     width: int
@@ -120,6 +126,7 @@ class Sheet:
     cuts: tuple[Cut, ...]
     seen: tuple[Any, ...] = ()
     sizes: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    missed: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +159,13 @@ class Detector:
         budget: Budget | None = None,
         onlooker: Callable[[Frame], Any] | None = None,
         max_jpeg_pixels: int = pixels.MAX_JPEG_PIXELS,
+        most_faces: int = MOST_FACES,
     ) -> None:
         self.release = panel.release
         self.panel = panel
         self.max_pixels = max_pixels
         self.max_jpeg_pixels = max_jpeg_pixels
+        self.most_faces = most_faces
         self.budget = budget or Budget()
         self._onlooker = onlooker
         self._finder = finder
@@ -173,11 +182,13 @@ class Detector:
         budget: Budget | None = None,
         onlooker: Callable[[Frame], Any] | None = None,
         max_jpeg_pixels: int = pixels.MAX_JPEG_PIXELS,
+        most_faces: int = MOST_FACES,
     ) -> Detector:
         """A detector from the release in a directory (the shipped one when None) on `auto`, `cpu` or `cuda:N`, with
         the face network `face_model` in place of the release's own. `max_pixels` bounds images, `max_jpeg_pixels`
-        JPEGs, `budget` clips. `onlooker` is called with each frame that is looked at, in `prepare`'s threads: whoever
-        wants something else of the pixels need not decode them again. Raises ReleaseError and DeviceError.
+        JPEGs, `budget` clips, `most_faces` the faces of a picture that are judged. `onlooker` is called with each frame
+        that is looked at, in `prepare`'s threads: whoever wants something else of the pixels need not decode them
+        again. Raises ReleaseError and DeviceError.
         """
         found = releases.read(release)
         threads = threads or len(os.sched_getaffinity(0))
@@ -185,7 +196,16 @@ class Detector:
             finder = faces.load(face_model or found.file(releases.FACES))
         except ValueError as error:
             raise ReleaseError(str(error)) from error
-        return cls(Panel.load(found, device, threads), finder, threads, max_pixels, budget, onlooker, max_jpeg_pixels)
+        return cls(
+            Panel.load(found, device, threads),
+            finder,
+            threads,
+            max_pixels,
+            budget,
+            onlooker,
+            max_jpeg_pixels,
+            most_faces,
+        )
 
     def score(self, files: Sequence[bytes]) -> list[Judgement | Failure]:
         """One answer per file, in order. It never raises for a bad file."""
@@ -214,18 +234,20 @@ class Detector:
         cuts: list[Cut] = []
         seen: list[Any] = []
         sizes: dict[int, tuple[int, int]] = {}
+        missed: Counter[int] = Counter()
         try:
             for frame in self.frames(content):
                 sizes.setdefault(frame.part, frame.size)
-                cuts += self._cuts(frame)
+                found = self._finder.find(frame.pixels)
+                missed[frame.part] += len(found[self.most_faces :])
+                cuts += self._cuts(frame, found[: self.most_faces])
                 if self._onlooker:
                     seen.append(self._onlooker(frame))
         except BadImage as error:
             return Failure(error.slug, str(error))
-        return Sheet(*next(iter(sizes.values())), tuple(cuts), tuple(seen), sizes)
+        return Sheet(*next(iter(sizes.values())), tuple(cuts), tuple(seen), sizes, missed)
 
-    def _cuts(self, frame: Frame) -> list[Cut]:
-        found = self._finder.find(frame.pixels)
+    def _cuts(self, frame: Frame, found: Sequence[FoundFace]) -> list[Cut]:
         index, time, part, cuttings = frame.index, frame.time, frame.part, self.panel.cuttings
         if not found:
             return [Cut(index, time, tuple(each.picture(frame.pixels) for each in cuttings), part=part)]
@@ -263,7 +285,8 @@ class Detector:
         worst, *others = (self._judgement(sheet, n, [vote for vote in votes if vote.cut.part == n]) for n in parts)
         for other in others:
             above = bands.SUSPICION[other.band] - bands.SUSPICION[worst.band]
-            if above > 0 or (other.band == worst.band and other.score > worst.score):
+            is_worse = above > 0 or (other.band == worst.band and other.score > worst.score)
+            if is_worse or (worst.band == bands.CLEAR and other.faces_not_judged):
                 worst = other
         return worst
 
@@ -282,7 +305,10 @@ class Detector:
         timeline = sorted(by_frame.items())
         score = clips.score([score for _, score in timeline])
         doubts = () if sound else tuple(dict.fromkeys(word for vote in scored for word in vote.doubts))
+        missed = sheet.missed.get(part, 0)
         band = bands.band(score, self.release.thresholds, doubts)
+        if missed and band in {bands.CLEAR, bands.INCONCLUSIVE}:
+            band, doubts = bands.INCONCLUSIVE, (*doubts, bands.FACES_NOT_JUDGED)
         top = max(voting, key=lambda vote: vote.score)
         times = {vote.cut.frame: vote.cut.time for vote in votes}
         width, height = sheet.sizes.get(part, (sheet.width, sheet.height))
@@ -297,6 +323,7 @@ class Detector:
             height=height,
             frames=tuple(FrameScore(index, score, times[index]) for index, score in timeline) if len(times) > 1 else (),
             part=part,
+            faces_not_judged=missed,
         )
 
 

@@ -10,7 +10,7 @@ import io
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pillow_heif
@@ -102,7 +102,7 @@ def small(content: bytes, side: int) -> NDArray[np.uint8]:
     source = readable(content)
     with _opened(source, MAX_JPEG_PIXELS) as image, _explaining(source.content):
         image.draft("RGB", (side, side))
-        return _shown_part(image, source)
+        return _ended(image, source) if source.crop is None else _shown_part(image, source)
 
 
 @contextmanager
@@ -163,17 +163,22 @@ def _jpeg(image: ImageFile.ImageFile, source: Readable, max_pixels: int, max_jpe
         image.draft("RGB", (image.width // divisor, image.height // divisor))
         _check(image, max_pixels)
     shrunk = width / image.width
-    seen = _fast(image, source.content) if shrunk == 1 else None
-    if seen is None:
-        try:
-            seen = upright(image)
-        except OSError:
-            if not _lacks_its_end_alone(image, source.content):
-                raise
-            with _opened(replace(source, content=source.content + _EOI), max_jpeg_pixels) as ended:
-                ended.draft("RGB", image.size)
-                seen = upright(ended)
-    return Frame(0, seen, quality, shrunk=shrunk)
+    seen = _fast(image, source.content) if divisor == 1 else None
+    return Frame(0, _ended(image, source) if seen is None else seen, quality, shrunk=shrunk)
+
+
+def _ended(image: ImageFile.ImageFile, source: Readable) -> NDArray[np.uint8]:
+    """As `upright`, also of a JPEG that lacks its end marker and nothing else."""
+    try:
+        return upright(image)
+    except OSError:
+        if image.format not in {"JPEG", "MPO"} or not _lacks_its_end_alone(image, source.content):
+            raise
+    with Image.open(io.BytesIO(source.content + _EOI), formats=["JPEG"]) as ended:
+        ended.draft("RGB", image.size)
+        if source.turned is not None:
+            ended.getexif()[EXIF_TAG] = source.turned
+        return upright(ended)
 
 
 def _lacks_its_end_alone(image: ImageFile.ImageFile, content: bytes) -> bool:

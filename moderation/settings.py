@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     batch_bytes: int = Field(512 * MEGABYTE, ge=1, description="bytes of files read and scored at once, or one file")
     c2pa_anchors: Path | None = Field(None, description="PEM certificates; who signs under one of them is `trusted`")
     clip_frames: int = Field(32, ge=1, le=256, description="frames of a video or an animation that are looked at")
+    most_faces: int = Field(64, ge=1, le=256, description="faces of a picture that are judged; the others are counted")
 
     upload_endpoint: str | None = Field(
         None, description="how platforms reach the bucket's S3 endpoint, where it has another address for them"

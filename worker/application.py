@@ -87,6 +87,7 @@ class Workplace:
             max_jpeg_pixels=settings.max_jpeg_pixels,
             budget=Budget(settings.clip_frames, settings.max_seconds, settings.max_video_pixels),
             onlooker=looking.look,
+            most_faces=settings.most_faces,
         )
         bench = Bench(
             self.ledger(), self.blobs(), detector, settings.batch, settings.lease_seconds, settings.batch_bytes,

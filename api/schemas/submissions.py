@@ -154,6 +154,9 @@ class Verdict(BaseModel):
     band: Band
     reasons: list[str] = Field(description="never empty when the band is `inconclusive`")
     faces: list[Face]
+    faces_not_judged: int = Field(
+        0, description="faces that were found beyond those that are judged of a picture; with any, no band is `clear`"
+    )
     frames: list[Frame] = Field(description="of a clip: the frames that were looked at, in order; empty for a still")
     media: JudgedMedia
     provenance: Provenance
