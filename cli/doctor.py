@@ -104,9 +104,11 @@ def _detector(settings: Settings) -> str:
 
     from PIL import Image
 
+    from model import selection
     from model.detector import Detector, Failure
 
-    detector = Detector.load(settings.detector, settings.device, settings.face_model)
+    release = selection.chosen(settings.detector, settings.encoder_cache)
+    detector = Detector.load(release, settings.device, settings.face_model, cache=settings.encoder_cache)
     file = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(file, "PNG")
     began = time.perf_counter()
@@ -117,6 +119,15 @@ def _detector(settings: Settings) -> str:
         f"{detector.release.name} {detector.release.version}, one picture in "
         f"{1000 * (time.perf_counter() - began):.0f} ms: {answer.band}"
     )
+
+
+def _encoder(settings: Settings) -> str:
+    """Missing is no fault here: the check of the detector fails where the release that serves needs the encoder."""
+    from model.encoder import cache, checking
+    from model.encoder.published import ENCODER
+
+    folder = cache.folder(settings.encoder_cache)
+    return checking.state(ENCODER, folder) or f"not in {folder}; full releases need it: run `unmask encoder fetch`"
 
 
 def _device(settings: Settings) -> str:
@@ -148,6 +159,7 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "redis": _redis,
     "storage": _storage,
     "detector": _detector,
+    "encoder": _encoder,
     "device": _device,
     "signers": _signers,
 }

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from model.evaluation.sets import Mates
 
 _PATH = click.Path(exists=True, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Work:
     compared: Sequence[Path]
     device: str
     face_model: Path | None
+    encoder_cache: Path | None
 
 
 @click.command()
@@ -55,6 +57,7 @@ class Work:
 @click.option("--notes", type=FILE, help="Paragraphs of your own for that card, in Markdown.")
 @click.option("--device", default="auto", envvar="UNMASK_DEVICE", show_default=True, help="auto, cpu or cuda:N")
 @click.option("--face-model", type=click.Path(path_type=Path), envvar="UNMASK_FACE_MODEL", help="A YuNet ONNX file.")
+@click.option("--encoder-cache", type=_FOLDER, envvar="UNMASK_ENCODER_CACHE", help="Where the encoder lies.")
 def evaluate(
     paths: Sequence[Path],
     out: Path,
@@ -69,6 +72,7 @@ def evaluate(
     notes: Path | None,
     device: str,
     face_model: Path | None,
+    encoder_cache: Path | None,
 ) -> None:
     """Measure RELEASE on DATASET: the test split of sources it learnt from, the whole of others.
 
@@ -89,9 +93,9 @@ def evaluate(
     from model.evaluation import gallery as galleries
     from model.evaluation.scorers import ReleaseScorer
 
-    scorer = ReleaseScorer(Detector.load(paths[0], device, face_model), face_model)
+    scorer = ReleaseScorer(Detector.load(paths[0], device, face_model, cache=encoder_cache), face_model)
     release = scorer.detector.release
-    work = Work(out, mates_of(mates), robustness, compared, device, face_model)
+    work = Work(out, mates_of(mates), robustness, compared, device, face_model, encoder_cache)
     with progress_bar() as bar:
         reading = bar.add_task("choosing files", total=None)
         subjects = choosing.choose(release, paths[1], protocol, sample)
@@ -121,7 +125,7 @@ def _measured(
     if work.robustness:
         report["robustness"] = _grid(bar, scorer, subjects, work, work.robustness)
     if work.compared:
-        peers = [opening.opened(path, work.device, work.face_model) for path in work.compared]
+        peers = [opening.opened(path, work.device, work.face_model, work.encoder_cache) for path in work.compared]
         judged = [(peer, _scored(bar, peer, subjects, work.out)) for peer in peers]
         report["comparison"] = comparison.compare([(scorer, trials), *judged], work.mates)
     return report, trials

@@ -29,6 +29,7 @@ VERBS = {
     "study": "cli.study:study",
     "evaluate": "cli.evaluate:evaluate",
     "release": "cli.release:release",
+    "encoder": "cli.encoder:encoder",
     "locator": "cli.locator:locator",
     "doctor": "cli.doctor:doctor",
 }
@@ -52,6 +53,7 @@ SUMMARIES = {
     "study": "What each ingredient of a recipe is worth on sources left out of training.",
     "evaluate": "Measure a detector release on a folder of images.",
     "release": "Verify, import and join detector releases.",
+    "encoder": "The image encoder of full releases: fetch, verify.",
     "locator": "Train and measure our own face locator.",
     "doctor": "Check engines, storage, migrations, detector and device.",
 }
@@ -134,6 +136,9 @@ def _extra(module: str | None) -> str | None:
         "onnxruntime": "worker",
         "cv2": "worker",
         "numpy": "worker",
+        "onnx": "worker",
+        "platformdirs": "worker",
+        "safetensors": "worker",
         "av": "train",
         "optuna": "train",
         "pdqhash": "train",

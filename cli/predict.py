@@ -25,9 +25,15 @@ BARS = "▁▂▃▄▅▆▇█"  # from 0 to 1
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a file: score, band, reasons, faces, or failure.")
-@click.option("--release", type=FOLDER, envvar="UNMASK_DETECTOR", help="Detector release; the shipped one by default.")
+@click.option(
+    "--release",
+    type=FOLDER,
+    envvar="UNMASK_DETECTOR",
+    help="A release: full, lite or a directory; full where the encoder is.",
+)
 @click.option("--device", default="auto", envvar="UNMASK_DEVICE", show_default=True, help="auto, cpu or cuda:N")
 @click.option("--face-model", type=click.Path(path_type=Path), envvar="UNMASK_FACE_MODEL", help="A YuNet ONNX file.")
+@click.option("--encoder-cache", type=FOLDER, envvar="UNMASK_ENCODER_CACHE", help="Where the image encoder lies.")
 @click.option("--evidence", type=FOLDER, metavar="DIR", help="Write faces, heatmaps and a page to look at into DIR.")
 @click.option("--context", "with_context", is_flag=True, help="There also error level, noise and spectrum; not scored.")
 @click.pass_context
@@ -38,16 +44,21 @@ def predict(
     release: Path | None,
     device: str,
     face_model: Path | None,
+    encoder_cache: Path | None,
     evidence: Path | None,
     with_context: bool,
 ) -> None:
     """Say how probably each FILE is a deepfake; a folder is walked. Exits with 1 when no file could be scored."""
+    from model import selection
     from model.detector import Detector
 
     if with_context and evidence is None:
         raise click.UsageError("--context adds to --evidence, which is missing")
     paths = [path for given in files for path in _walked(given)]
-    detector = Detector.load(release, device, face_model)
+    if release is None and not selection.encoder_is_here(encoder_cache):
+        click.echo(selection.MISSING, err=True)
+    chosen = selection.chosen(release, encoder_cache)
+    detector = Detector.load(chosen, device, face_model, cache=encoder_cache)
     folder = None
     if evidence is not None:
         from model.evidence.folders import Folder

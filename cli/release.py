@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -155,6 +156,49 @@ def ensemble(
 
     made = ensembles.join(directories, weights or [1.0] * len(directories), out, name, version)
     _finished(made, images)
+
+
+@release.command()
+@click.argument("directory", type=FOLDER, metavar="RELEASE")
+@click.option("--add", "added", type=FOLDER, required=True, help="real/ and fake/ pictures, or a built dataset.")
+@click.option("--name", required=True, help="What the new source is called: letters, digits and hyphens.")
+@click.option("--head", type=click.Choice(["manipulated", "synthetic"]), required=True, help="Altered faces, or made.")
+@click.option("--kind", help="The kind of forgery, in a word; the name where absent.")
+@click.option("--out", type=OUT, required=True, help="The candidate's directory.")
+@click.option("--anyway", is_flag=True, help="Write the candidate even where the gate refuses it.")
+@click.option("--device", default="auto", envvar="UNMASK_DEVICE", show_default=True, help="auto, cpu or cuda:N")
+@click.option("--encoder-cache", type=OUT, envvar="UNMASK_ENCODER_CACHE", help="Where the encoder lies.")
+def refit(
+    directory: Path, added: Path, name: str, head: Literal["manipulated", "synthetic"], kind: str | None, out: Path,
+    anyway: bool, device: str, encoder_cache: Path | None,
+) -> None:  # fmt: skip
+    """Teach RELEASE a new kind of forgery from some pictures of it, and write a candidate release.
+
+    None of the pictures that RELEASE was made from are needed: it carries projected features of them. The report says
+    what the candidate gained and lost on faces that only measure. Exits with 1, and writes nothing, where the gate
+    refuses the candidate.
+    """
+    from model import datasets, probes, releases
+    from model.detector import Detector
+    from model.lab import refit_pages, refitting
+    from model.lab.kinds import Kind
+
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", name):
+        raise click.BadParameter("small letters, digits and hyphens only", param_hint="--name")
+    found = releases.read(directory)
+    known, told = refitting.opened(found), Kind(kind=kind or name, family="added", head=head, mates=())
+    probe = probes.read(found.directory / releases.HEADS_FILE)
+    items = [item for part in datasets.opened(added).values() for item in part]
+    detector = Detector.load(directory, device, cache=encoder_cache)
+    with progress_bar() as bar:
+        task = bar.add_task("looking at the new faces", total=len(items))
+        new = refitting.addition(detector, items, lambda count: bar.advance(task, count))
+        made = refitting.refit(found, probe, known, new, told, name)
+    click.echo(refit_pages.page(refit_pages.report(found, made, new, told, name), made))
+    if made.refusals and not anyway:
+        raise click.exceptions.Exit(1)
+    refitting.write(found, made, known, new, told, name, out, encoder_cache)
+    click.echo(f"{out}: review from {made.thresholds.review:.3f}, fake from {made.thresholds.fake:.3f}")
 
 
 def _finished(made: Release, images: Path | None) -> None:

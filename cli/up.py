@@ -33,7 +33,7 @@ def up(workers: int, fetchers: int, host: str | None, port: int | None) -> None:
     What UNMASK_DATABASE_URL and UNMASK_REDIS_URL do not name is started here and kept in UNMASK_HOME.
     """
     given = configuration.read(Given)
-    _check_detector(given.detector)
+    _check_detector(given.detector, given.encoder_cache)
     home = Home(given.home)
     for asked in (signal.SIGINT, signal.SIGTERM):  # also where a shell that put us in the background ignores Ctrl-C
         signal.signal(asked, signal.default_int_handler)
@@ -185,12 +185,14 @@ def answers(url: str) -> bool:
         return False
 
 
-def _check_detector(directory: Path | None) -> None:
-    """Refuses to start workers that would only fail: told here once, not in a log again and again."""
-    from model import releases
-    from model.errors import ReleaseError
+def _check_detector(asked: Path | None, cache: Path | None) -> None:
+    """Fail here, once, instead of starting workers that would fail again and again."""
+    from model import releases, selection
+    from model.errors import ModelError
 
     try:
-        releases.read(directory)
-    except ReleaseError as error:
+        release = selection.chosen(asked, cache)
+        releases.read(release)
+        selection.check_encoder(release, cache)
+    except ModelError as error:
         raise BadSettings(f"there is no detector to score with: {error}") from None

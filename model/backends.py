@@ -4,21 +4,24 @@ a CPU; half precision on a GPU moves them by a few hundredths at most). It refus
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model import releases
-from model.errors import DeviceError, ReleaseError
+from model import devices, probes, releases
+from model.encoder import cache as files
+from model.encoder import running, store
+from model.encoder.record import EncoderRecord
+from model.errors import ReleaseError
 from model.releases import Release
 
 Crops = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-LOGITS, MAP, FEATURES = "logits", "map", "features"  # the outputs of a graph; the first is in every one
+# The outputs of a network; the first is in every one, the last two are only told by an encoder's heads.
+LOGITS, MAP, FEATURES, PHOTOGRAPH, KINDS = "logits", "map", "features", "photograph", "kinds"
 
 
 class Backend(Protocol):
@@ -115,25 +118,61 @@ class TorchBackend:
         }
 
 
+class ProbedEncoder:
+    """A release's encoder with the heads that read it. `features` are the projected ones, float32 (n, k); `kinds` the
+    logits of each kind of forgery, float32 (n, h); `photograph` float32 (n, 1), where the release learnt it.
+    """
+
+    def __init__(self, release: Release, device: str, threads: int, cache: Path | None) -> None:
+        """`cache` is the encoder's cache directory, the user's own when None. Raises ReleaseError, EncoderError and
+        DeviceError.
+        """
+        heads, recipe = release.file(releases.HEADS_FILE), release.file(releases.ENCODER)
+        if release.encoder is None or heads is None or recipe is None:
+            raise ReleaseError(
+                f"{release.directory} has no {releases.HEADS_FILE} and {releases.ENCODER} for its encoder"
+            )
+        self.probe, self.fusion = probes.read(heads), np.asarray(release.fusion, np.float64)
+        if self.fusion.ndim != 2 or len(self.fusion) != len(release.heads):
+            raise ReleaseError(f"{release.directory} does not say how encoder and network are joined")
+        self._encoder = _encoder(release.encoder, recipe, device, threads, cache)
+        self.device = self._encoder.device
+        named = {LOGITS, FEATURES, KINDS} | ({PHOTOGRAPH} if self.probe.photograph else set())
+        self.outputs = frozenset(named)
+
+    @property
+    def share(self) -> float:
+        """How much of the fused logits is the encoder's, 0 to 1."""
+        weights = np.abs(self.fusion[:, :-1]).sum(axis=0)
+        return float(weights[0] / max(weights.sum(), 1e-9))
+
+    def forward(self, crops: Crops) -> Floats:
+        """See `Backend.forward`."""
+        return self.look(crops, [LOGITS])[LOGITS]
+
+    def look(self, crops: Crops, names: Sequence[str]) -> dict[str, Floats]:
+        """See `Backend.look`."""
+        projected = self.probe.projection(self._encoder.features(crops))
+        found = {LOGITS: np.asarray(self.probe.heads(projected), np.float32), FEATURES: projected}
+        if KINDS in names:
+            found[KINDS] = self.probe.kinds(projected)
+        if PHOTOGRAPH in names and self.probe.photograph is not None:
+            found[PHOTOGRAPH] = self.probe.photograph(projected)
+        return {name: values for name, values in found.items() if name in names}
+
+
+def _encoder(
+    record: EncoderRecord, recipe: Path, device: str, threads: int, cache: Path | None
+) -> running.OnnxEncoder | running.TorchEncoder:
+    found, home = devices.resolve(device), files.folder(cache)
+    if found == devices.CPU:
+        return running.OnnxEncoder(store.graph(record, recipe, home), threads)
+    return running.TorchEncoder(store.weights(record, home), record.blocks, found)
+
+
 def start(release: Release, device: str, threads: int) -> Backend:
     """The backend for `device`: `cpu`, `cuda:N`, or `auto` (the first CUDA device, else the CPU; always the CPU for a
     release that came as a graph alone). Raises DeviceError for a device that is not there.
     """
-    if device == "cpu" or (device == "auto" and (release.file(releases.WEIGHTS) is None or not _cuda_devices())):
-        return OnnxBackend(release, threads)
-    number = "0" if device in ("auto", "cuda") else device.removeprefix("cuda:")
-    if not number.isdigit() or (device != "auto" and not device.startswith("cuda")):
-        raise DeviceError(f"{device!r} is no device: say auto, cpu or cuda:N")
-    if int(number) >= (there := _cuda_devices()):
-        raise DeviceError(f"there is no cuda:{number} here; CUDA devices found: {there}")
-    return TorchBackend(release, f"cuda:{number}")
-
-
-def _cuda_devices() -> int:
-    # Without NVIDIA's driver library there is no device, and a CPU worker is spared torch, or need not have it.
-    try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-        import torch
-    except (OSError, ImportError):
-        return 0
-    return torch.cuda.device_count()
+    found = devices.resolve("cpu" if device == "auto" and release.file(releases.WEIGHTS) is None else device)
+    return OnnxBackend(release, threads) if found == devices.CPU else TorchBackend(release, found)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from model import crops, releases
-from model.evaluation import pages, words
+from model.evaluation import left_out, pages, words
 from model.releases import Release
 
 _READING = """\
@@ -56,6 +56,7 @@ def page(release: Release, report: Mapping[str, Any], notes: str) -> str:
     parts = [
         f"# {release.name} {release.version}",
         _what(release),
+        left_out.page(release.training),
         "## What it learnt from",
         _learnt(release.training),
         "## Calibration and thresholds",
@@ -77,9 +78,22 @@ def page(release: Release, report: Mapping[str, Any], notes: str) -> str:
 def _what(release: Release) -> str:
     steps = release.preprocessing
     cut = f"cut from a view of {crops.VIEW} pixels, as training held faces" if steps.through else "cut from the picture"
-    return (
+    said = (
         f"Faces in images: 0 is real, 1 is fake, and a score is the calibrated probability of fake. Network: "
         f"{release.backbone}, on crops of {steps.size} pixels at {steps.margin:g} times the face's box, {cut}."
+    )
+    return f"{said} {_encoder(release)}".strip()
+
+
+def _encoder(release: Release) -> str:
+    if release.encoder is None:
+        return ""
+    blocks = ", ".join(map(str, release.encoder.blocks))
+    return (
+        f"The image encoder is frozen: blocks {blocks} of it are read by heads, on crops of {release.encoder.size} "
+        f"pixels, and joined with the small network head by head (weights of encoder, network and bias: "
+        f"{'; '.join(', '.join(f'{value:.2f}' for value in row) for row in release.fusion)}). It is not part of this "
+        f"directory: `unmask encoder fetch` gets the file with SHA-256 {release.encoder.source[:16]}…"
     )
 
 
@@ -98,6 +112,9 @@ def _learnt(training: Mapping[str, Any]) -> str:
         "| --- | --- | --- | --- |",
         *(f"| {name} | {row['real']} | {row['fake']} | {row['use']} |" for name, row in sources.items()),
     ]
+    if heads := training.get("heads"):
+        told = ", ".join(f"{key} {value}" for key, value in heads.items())
+        return "\n".join(rows) + f"\n\nThe small network is that of {training['network']}. Heads: {told}."
     taken, recipe = training.get("steps_taken", 0), _recipe(training.get("recipe", {}))
     return "\n".join(rows) + f"\n\nSteps taken: {taken}. Recipe:\n\n{recipe}"
 

@@ -35,7 +35,8 @@ class Face:
     """One face: `box` (x, y, width, height) in pixels of the upright image, its own P(fake), `quality` (size_px: the
     box's longer side; sharpness: variance of the crop's Laplacian; confidence: the finder's, 0 to 1; jpeg_quality: of
     a JPEG, as its tables say; distance: how unfamiliar the face is, 1 being the limit; spread: of the members' P(fake);
-    each only where it is known), and of a clip (a video or an animation) the `frame` it was seen in.
+    photograph: P(this is a photograph); each only where it is known), and of a clip (a video or an animation) the
+    `frame` it was seen in.
     """
 
     box: tuple[int, int, int, int]
@@ -181,14 +182,15 @@ class Detector:
         max_pixels: int = pixels.MAX_PIXELS,
         budget: Budget | None = None,
         onlooker: Callable[[Frame], Any] | None = None,
+        cache: Path | None = None,
         max_jpeg_pixels: int = pixels.MAX_JPEG_PIXELS,
         most_faces: int = MOST_FACES,
     ) -> Detector:
-        """A detector from the release in a directory (the shipped one when None) on `auto`, `cpu` or `cuda:N`, with
-        the face network `face_model` in place of the release's own. `max_pixels` bounds images, `max_jpeg_pixels`
-        JPEGs, `budget` clips, `most_faces` the faces of a picture that are judged. `onlooker` is called with each frame
-        that is looked at, in `prepare`'s threads: whoever wants something else of the pixels need not decode them
-        again. Raises ReleaseError and DeviceError.
+        """A detector from the release in a directory (the shipped lite one when None) on `auto`, `cpu` or `cuda:N`,
+        with the face network `face_model` in place of the release's own. `max_pixels` bounds images, `max_jpeg_pixels`
+        JPEGs, `budget` clips, `most_faces` the faces of a picture that are judged; `cache` is where encoders lie.
+        `onlooker` is called with each frame that is looked at, in `prepare`'s threads: whoever wants something else of
+        the pixels need not decode them again. Raises ReleaseError, EncoderError and DeviceError.
         """
         found = releases.read(release)
         threads = threads or len(os.sched_getaffinity(0))
@@ -196,16 +198,8 @@ class Detector:
             finder = faces.load(face_model or found.file(releases.FACES))
         except ValueError as error:
             raise ReleaseError(str(error)) from error
-        return cls(
-            Panel.load(found, device, threads),
-            finder,
-            threads,
-            max_pixels,
-            budget,
-            onlooker,
-            max_jpeg_pixels,
-            most_faces,
-        )
+        panel = Panel.load(found, device, threads, cache)
+        return cls(panel, finder, threads, max_pixels, budget, onlooker, max_jpeg_pixels, most_faces)
 
     def score(self, files: Sequence[bytes]) -> list[Judgement | Failure]:
         """One answer per file, in order. It never raises for a bad file."""
@@ -262,18 +256,22 @@ class Detector:
         said = self.panel.opinions([cut.crops for cut in cuts])
         faced = np.array([cut.box is not None for cut in cuts], bool)
         scores = self.release.calibration.apply(np.where(faced, said.face, said.whole))
+        measured = {"distance": said.distance, "photograph": said.photograph}
+        if len(self.panel.seats) > 1 and self.panel.fusion is None:
+            measured["spread"] = said.spread
         return [
-            self._vote(cut, float(score), float(synthetic), float(distance), float(spread))
-            for cut, score, synthetic, distance, spread in zip(
-                cuts, scores, said.synthetic, said.distance, said.spread, strict=True
+            self._vote(
+                cut,
+                float(scores[row]),
+                float(said.synthetic[row]),
+                {name: float(values[row]) for name, values in measured.items()},
             )
+            for row, cut in enumerate(cuts)
         ]
 
-    def _vote(self, cut: Cut, score: float, synthetic: float, distance: float, spread: float) -> Vote:
-        known = {} if math.isnan(distance) else {"distance": distance}
-        if len(self.panel.seats) > 1:
-            known["spread"] = spread
-        quality = {**cut.quality, **{name: round(value, 3) for name, value in known.items()}}
+    def _vote(self, cut: Cut, score: float, synthetic: float, measured: Mapping[str, float]) -> Vote:
+        known = {name: round(value, 3) for name, value in measured.items() if not math.isnan(value)}
+        quality = {**cut.quality, **known}
         word = bands.MANIPULATED if synthetic <= 0.5 else bands.SYNTHETIC if synthetic > 0.5 else bands.FAKE_FACE
         return Vote(cut, score, word, quality, bands.doubts(quality, self.release.limits) if cut.box else _FACELESS)
 

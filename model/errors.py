@@ -75,6 +75,10 @@ class ReleaseError(ModelError):
     """The detector release is missing or not what its own record says."""
 
 
+class EncoderError(ModelError):
+    """The encoder is missing, damaged, or not the one that the release was made with."""
+
+
 class DeviceError(ModelError):
     """The device asked for is not there."""
 

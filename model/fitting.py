@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from model.sources import Item
 FAKE_BUDGET, REVIEW_BUDGET, WORST_BUDGET = 0.01, 0.10, 0.05
 USUAL = 99.0  # per cent of validation faces on which an ensemble's members do not disagree
 BATCH = 32  # files
+USE = "80 % training, 10 % validation, 10 % test, by group"
 
 
 def chosen(divided: Mapping[str, Sequence[Item]]) -> list[Item]:
@@ -88,11 +90,13 @@ def _thresholds(answers: Sequence[Answer], fitted: Calibration) -> tuple[Thresho
     )
 
 
-def finish(release: Release) -> Release:
-    """Seal a release with the golden set of what it answers now; nothing but card and figures may change after."""
+def finish(release: Release, cache: Path | None = None) -> Release:
+    """Seal a release with the golden set of what it answers now; nothing but card and figures may change after.
+    `cache` is where its encoder lies, if it has one.
+    """
     releases.seal(release)
     release = releases.read(release.directory)
-    golden.write(release)
+    golden.write(release, cache)
     releases.seal(release)
     return releases.read(release.directory)
 

@@ -13,6 +13,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,13 +43,13 @@ class Difference:
     detail: str
 
 
-def write(release: Release) -> None:
+def write(release: Release, cache: Path | None = None) -> None:
     """Put `golden.json` beside the release's other files; it needs sealing afterwards, and again whenever calibration
-    or limits change.
+    or limits change. `cache` is where encoders lie.
     """
     said = {
         "made_with": {"python": platform.python_version(), **{name: _version(name) for name in _LIBRARIES}},
-        **_answers(Detector.load(release.directory, "cpu", threads=1)),
+        **_answers(Detector.load(release.directory, "cpu", threads=1, cache=cache)),
     }
     (release.directory / releases.GOLDEN).write_text(json.dumps(said, indent=1) + "\n")
 
@@ -66,10 +67,12 @@ def read(release: Release) -> Mapping[str, Any]:
     return layers
 
 
-def differences(release: Release) -> list[Difference]:
-    """Ask everything again, on one thread of the CPU; empty when all is as it was. Raises ReleaseError as `read`."""
+def differences(release: Release, cache: Path | None = None) -> list[Difference]:
+    """Ask everything again, on one thread of the CPU; empty when all is as it was. Raises ReleaseError as `read`, and
+    EncoderError where the release needs an encoder that is not in `cache`.
+    """
     expected = read(release)
-    found = _answers(Detector.load(release.directory, "cpu", threads=1))
+    found = _answers(Detector.load(release.directory, "cpu", threads=1, cache=cache))
     return [
         Difference(layer, name, detail)
         for layer, tell in (("crops", _logits_differ), ("cuts", _logits_differ), ("files", _files_differ))

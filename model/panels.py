@@ -1,22 +1,27 @@
-"""Who judges crops: the network of a release, or the networks of all an ensemble's members, as one.
+"""What judges crops: the networks of a release as one.
 
-Members may cut faces differently, so a face comes as one crop a *cutting* (see `crops.Cutting`). A member's logit is
-calibrated before it counts, or the one with the loudest logits would decide alone; the weighted mean is the
-ensemble's, which has a calibration of its own. It refuses to hide that its members disagree.
+A release has one network, or an encoder beside it, or the networks of an ensemble's members. Each may cut faces
+differently, so a face comes as one crop a *cutting* (see `crops.Cutting`).
+
+An encoder and a network are joined head by head, with weights that were fitted on validation (`probes.fused`). Members
+of an ensemble are calibrated first, or the one with the loudest logits would decide alone, and averaged; how far they
+lie apart is reported as their spread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model import backends, familiarity, heads, releases
-from model.backends import FEATURES, LOGITS, Backend, Crops, Floats
+from model import backends, familiarity, heads, probes, releases
+from model.backends import FEATURES, LOGITS, PHOTOGRAPH, Backend, Crops, Floats
 from model.calibration import Calibration
 from model.crops import Cutting
+from model.encoder.record import EncoderRecord
 from model.errors import ReleaseError
 from model.familiarity import Familiarity
 from model.releases import Release
@@ -32,7 +37,7 @@ class Opinions:
     """Of n faces, each float64 (n,). `face` and `whole` are logits of P(fake) before the release's own calibration,
     for a face and for a picture without one; `synthetic` is how much of the fake odds is the head of that name's, 0 to
     1; `spread` the largest difference of two members' P(fake); `distance` how far the features are from familiar ones,
-    1 being the limit. What the networks do not tell is NaN.
+    1 being the limit; `photograph` P(this is a photograph). What the networks do not tell is NaN.
     """
 
     face: Numbers
@@ -40,6 +45,7 @@ class Opinions:
     synthetic: Numbers
     spread: Numbers
     distance: Numbers
+    photograph: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +63,14 @@ class Seat:
         """What this network alone says of crops (size, size, 3) of its cutting. Raises ReleaseError where that is not a
         number, which must never pass for a low score.
         """
-        seen = self.look(crops, [LOGITS, FEATURES])
-        logits = seen[LOGITS].astype(np.float64)
-        if not np.isfinite(logits).all():
+        return _opinions(self, self.seen(crops), self.release.heads == heads.HEADS)
+
+    def seen(self, crops: Sequence[Crops]) -> dict[str, Floats]:
+        """The network's answers to crops of its cutting. Raises ReleaseError where a logit is not a number."""
+        seen = self.look(crops, [LOGITS, FEATURES, PHOTOGRAPH])
+        if not np.isfinite(seen[LOGITS]).all():
             raise ReleaseError(f"the network of {self.release.directory} gave a crop no number")
-        face, unknown = heads.fake_logit(logits), np.full(len(logits), np.nan)
-        two = self.release.heads == heads.HEADS
-        return Opinions(
-            face=_scaled(self.calibration, face),
-            whole=_scaled(self.calibration, heads.whole_logit(logits)),
-            synthetic=np.exp(logits[:, -1] - face) if two else unknown,
-            spread=np.zeros(len(logits)),
-            distance=self.familiar.distance(seen[FEATURES]) if self.familiar and FEATURES in seen else unknown,
-        )
+        return seen
 
     def look(self, crops: Sequence[Crops], names: Sequence[str]) -> dict[str, Floats]:
         """See `Backend.look`, `AT_ONCE` crops at a time; at least one crop."""
@@ -83,12 +84,24 @@ class Seat:
 class Panel:
     """The networks of a release on one device."""
 
-    def __init__(self, release: Release, seats: Sequence[Seat], cuttings: Sequence[Cutting]) -> None:
+    def __init__(
+        self,
+        release: Release,
+        seats: Sequence[Seat],
+        cuttings: Sequence[Cutting],
+        fusion: Numbers | None = None,
+    ) -> None:
+        """`fusion` joins the seats head by head (see `probes.fused`); without it several seats are an ensemble."""
         self.release, self.seats, self.cuttings = release, tuple(seats), tuple(cuttings)
+        self.fusion = fusion
 
     @classmethod
-    def load(cls, release: Release, device: str, threads: int) -> Panel:
-        """Every network of the release on `auto`, `cpu` or `cuda:N`. Raises ReleaseError and DeviceError."""
+    def load(cls, release: Release, device: str, threads: int, cache: Path | None = None) -> Panel:
+        """Every network of the release on `auto`, `cpu` or `cuda:N`; `cache` is where its encoder lies, if it has one.
+        Raises ReleaseError, EncoderError and DeviceError.
+        """
+        if release.encoder is not None:
+            return cls._with_encoder(release, release.encoder, device, threads, cache)
         found = release.networks
         cuttings = list(dict.fromkeys(one.preprocessing.cutting for one, _ in found))
         seats = [
@@ -104,10 +117,26 @@ class Panel:
         ]
         return cls(release, seats, cuttings)
 
+    @classmethod
+    def _with_encoder(
+        cls, release: Release, encoder: EncoderRecord, device: str, threads: int, cache: Path | None
+    ) -> Panel:
+        probed = backends.ProbedEncoder(release, device, threads, cache)
+        familiar = familiarity.read(path) if (path := release.file(releases.FAMILIAR)) else None
+        cuttings = [encoder.cutting]
+        seats = [Seat(release, probed, probed.share, PLAIN, familiar, 0)]
+        if release.file(releases.GRAPH) or release.file(releases.WEIGHTS):
+            cuttings.append(release.preprocessing.cutting)
+            network = backends.start(release, device, threads)
+            seats.append(Seat(release, network, 1 - probed.share, PLAIN, None, 1))
+        return cls(release, seats, cuttings, probed.fusion)
+
     def opinions(self, faces: Sequence[Sequence[Crops]]) -> Opinions:
         """What the panel says of faces, each of them a crop (size, size, 3) a cutting."""
         if not faces:
-            return Opinions(*(np.zeros(0) for _ in range(5)))
+            return Opinions(*(np.zeros(0) for _ in range(6)))
+        if self.fusion is not None:
+            return self._fused(faces, self.fusion)
         said = [seat.opinions([face[seat.cutting] for face in faces]) for seat in self.seats]
         if len(said) == 1:
             return said[0]
@@ -119,15 +148,38 @@ class Panel:
             synthetic=_mean([each.synthetic for each in said], weights),
             spread=probabilities.max(axis=0) - probabilities.min(axis=0),
             distance=_mean([each.distance for each in said], weights),
+            photograph=_mean([each.photograph for each in said], weights),
         )
 
+    def _fused(self, faces: Sequence[Sequence[Crops]], fusion: Numbers) -> Opinions:
+        """The encoder's and the network's logits as one; all else is the encoder's."""
+        seen = [seat.seen([face[seat.cutting] for face in faces]) for seat in self.seats]
+        joined = probes.fused([each[LOGITS].astype(np.float64) for each in seen], fusion)
+        return _opinions(self.seats[0], {**seen[0], LOGITS: joined}, two=True)
+
     def features(self, face: Sequence[Crops]) -> list[Floats]:
-        """What the heads of the only network read of a face, float32 (d,) in a list; an empty one where a network does
-        not tell, or several would tell of different things.
+        """What the heads of the encoder or of the only network read of a face, float32 (d,) in a list; an empty one
+        where a network does not tell, or the members of an ensemble would tell of different things.
         """
-        if len(self.seats) > 1 or FEATURES not in self.seats[0].backend.outputs:
+        first = self.seats[0]
+        if (len(self.seats) > 1 and self.fusion is None) or FEATURES not in first.backend.outputs:
             return []
-        return list(self.seats[0].look(list(face), [FEATURES])[FEATURES])
+        return list(first.look([face[first.cutting]], [FEATURES])[FEATURES])
+
+
+def _opinions(seat: Seat, seen: Mapping[str, NDArray[np.floating]], two: bool) -> Opinions:
+    logits = np.asarray(seen[LOGITS], np.float64)
+    face, unknown = heads.fake_logit(logits), np.full(len(logits), np.nan)
+    return Opinions(
+        face=_scaled(seat.calibration, face),
+        whole=_scaled(seat.calibration, heads.whole_logit(logits)),
+        synthetic=np.exp(logits[:, -1] - face) if two else unknown,
+        spread=np.zeros(len(logits)),
+        distance=seat.familiar.distance(np.asarray(seen[FEATURES], np.float32))
+        if seat.familiar and FEATURES in seen
+        else unknown,
+        photograph=PLAIN.apply(seen[PHOTOGRAPH][:, 0]) if PHOTOGRAPH in seen else unknown,
+    )
 
 
 def _mean(rows: Sequence[Numbers], weights: Numbers) -> Numbers:

@@ -60,7 +60,7 @@ def _sources(divided: Mapping[str, Sequence[Item]]) -> dict[str, dict[str, int |
         name: {
             "real": sum(item.source == name and not item.label for item in every),
             "fake": sum(item.source == name and item.label for item in every),
-            "use": _AWAY if name in away else "80 % training, 10 % validation, 10 % test, by group",
+            "use": _AWAY if name in away else fitting.USE,
         }
         for name in names
     }

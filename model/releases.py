@@ -25,18 +25,21 @@ from typing import Any
 from model.bands import Thresholds
 from model.calibration import Calibration
 from model.crops import Cutting
+from model.encoder.record import EncoderRecord
 from model.errors import ReleaseError
 from model.heads import HEADS
 from model.sources import Item
 
-FORMAT = 3  # 1 knew neither heads, members nor golden sets, 2 no views; both are still read
-READABLE = (1, 2, 3)
+FORMAT = 4  # 1 knew neither heads, members nor golden sets, 2 no views, 3 no encoder; all are still read
+READABLE = (1, 2, 3, 4)
 TAUGHT, CALIBRATED = "training", "calibration"  # what a file on the training list was used for
 SHIPPED = Path(__file__).parent / "shipped"
 RECORD, WEIGHTS, GRAPH, FACES, FAMILIAR, GOLDEN, LIST, CARD = (
     "release.json", "weights.safetensors", "model.onnx", "faces.onnx", "familiar.npz", "golden.json",
     "training.csv.gz", "card.md",
 )  # fmt: skip
+# Of a release with an encoder: its heads, how the encoder becomes int8, and projected features to learn on from.
+HEADS_FILE, ENCODER, REHEARSAL = "heads.npz", "encoder.npz", "rehearsal.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,15 @@ class Preprocessing:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Below these a face is too small (longer side of its box, pixels), too soft (variance of its Laplacian) or too
-    compressed (estimated JPEG quality, 1 to 100). Members whose P(fake) lie further apart than `spread` disagree.
+    compressed (estimated JPEG quality, 1 to 100). Members whose P(fake) lie further apart than `spread` disagree. Below
+    `photograph`, as P, a face is drawn or painted.
     """
 
     face_pixels: int = 64
     sharpness: float = 0.0
     jpeg_quality: float = 15.0
     spread: float = 0.6
+    photograph: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What `release.json` says, and the directory it lies in."""
+    """What `release.json` says, and the directory it lies in. One with an `encoder` joins it with its own network by
+    `fusion`, see `probes.fused`.
+    """
 
     directory: Path
     name: str
@@ -98,6 +105,8 @@ class Release:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
+    encoder: EncoderRecord | None = None
+    fusion: tuple[tuple[float, ...], ...] = ()
 
     def file(self, name: str) -> Path | None:
         """The path of one of its files, None where the release has no such file."""
@@ -165,7 +174,13 @@ def _release(directory: Path, said: Mapping[str, Any]) -> Release:
         metrics=said["metrics"],
         files=dict(said["files"]),
         format=said["format"],
+        encoder=_encoder(said.get("encoder")),
+        fusion=tuple(tuple(row) for row in said.get("fusion", ())),
     )
+
+
+def _encoder(said: Mapping[str, Any] | None) -> EncoderRecord | None:
+    return None if said is None else EncoderRecord(**{**said, "blocks": tuple(said["blocks"])})
 
 
 def seal(release: Release) -> None:
@@ -195,16 +210,29 @@ def building(out: Path) -> Iterator[Path]:
         made.rename(out)
 
 
-def write_list(directory: Path, learnt: Iterable[Item], calibrated: Iterable[Item] = ()) -> None:
-    """The names, SHA-256 and use of the images that weights were `learnt` from, and of those of held-out sources that
-    were `calibrated` on; gzipped without a time, so that the same images give the same file.
+def write_list(
+    directory: Path, learnt: Iterable[Item], calibrated: Iterable[Item] = (), after: Release | None = None
+) -> None:
+    """The names, SHA-256 and use of the images that weights were `learnt` from, and of those that were only
+    `calibrated` on, with those of the release that this one goes on `after`; gzipped without a time, so that the same
+    images give the same file.
     """
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(("file", "sha256", "use"))
     for use, items in ((TAUGHT, learnt), (CALIBRATED, calibrated)):
-        rows.writerows((item.name, digest(item.path), use) for item in items)
+        rows.writerows((item.name, item.sha256 or digest(item.path), use) for item in items)
+    rows.writerows(read_list(after) if after else ())
     (directory / LIST).write_bytes(gzip.compress(table.getvalue().encode(), mtime=0))
+
+
+def read_list(release: Release) -> list[tuple[str, str, str]]:
+    """Name, SHA-256 and use of every image in the release's own training list; nothing where it has none."""
+    path = release.file(LIST)
+    if path is None:
+        return []
+    with gzip.open(path, "rt", newline="") as lines:
+        return [(row["file"], row["sha256"], row.get("use") or TAUGHT) for row in csv.DictReader(lines)]
 
 
 def digest(path: Path) -> str:

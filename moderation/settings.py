@@ -33,9 +33,14 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(0, ge=0, description="reverse proxies in front whose X-Forwarded-For is believed")
 
     # the detector
-    detector: Path | None = Field(None, description="release directory; the shipped one when empty")
+    detector: Path | None = Field(
+        None, description="full, lite or a release directory; full when empty, or lite where the encoder is missing"
+    )
     device: str = Field("auto", description="auto, cpu or cuda:N")
     face_model: Path | None = Field(None, description="a YuNet ONNX file to find faces with instead of our own")
+    encoder_cache: Path | None = Field(
+        None, description="folder of the image encoder, shared by clones; the user's own cache folder when empty"
+    )
     batch: int = Field(16, ge=1, le=1024, description="submissions claimed and scored at once")
     batch_bytes: int = Field(512 * MEGABYTE, ge=1, description="bytes of files read and scored at once, or one file")
     c2pa_anchors: Path | None = Field(None, description="PEM certificates; who signs under one of them is `trusted`")

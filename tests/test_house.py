@@ -29,7 +29,7 @@ def test_the_example_names_no_setting_that_does_not_exist():
 
 def test_make_help_lists_every_target():
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("setup", "demo", "up", "test", "check", "fix", "migration", "train", "evaluate", "bench"):
+    for target in ("setup", "demo", "up", "test", "encoder", "check", "fix", "migration", "train", "evaluate", "bench"):
         assert f"make {target} " in listed
 
 

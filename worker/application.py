@@ -12,6 +12,7 @@ from functools import cache, partial
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from model import selection
 from model.detector import Detector
 from model.videos import Budget
 from moderation import blobs, database, deliveries, detectors, fetches, logs, media, queue, submissions
@@ -80,7 +81,7 @@ class Workplace:
         """Loads the detector and tells the ledger that this release serves."""
         settings, started = self.settings, time.perf_counter()
         detector = Detector.load(
-            settings.detector,
+            selection.chosen(settings.detector, settings.encoder_cache),
             settings.device,
             settings.face_model,
             max_pixels=settings.max_pixels,
@@ -88,6 +89,7 @@ class Workplace:
             budget=Budget(settings.clip_frames, settings.max_seconds, settings.max_video_pixels),
             onlooker=looking.look,
             most_faces=settings.most_faces,
+            cache=settings.encoder_cache,
         )
         bench = Bench(
             self.ledger(), self.blobs(), detector, settings.batch, settings.lease_seconds, settings.batch_bytes,

@@ -12,8 +12,8 @@ import socket
 
 from celery import signals
 
-from model import releases
-from model.errors import ReleaseError
+from model import releases, selection
+from model.errors import ModelError
 from moderation import logs, queue
 from moderation.errors import BadSettings
 from moderation.settings import Settings
@@ -33,9 +33,13 @@ def worker(settings: Settings) -> None:
         BadSettings: when there is no usable detector release, or no list of certificates where one is named.
     """
     try:
-        releases.read(settings.detector)
-    except ReleaseError as error:  # said once, here, instead of by every child that is started
+        release = selection.chosen(settings.detector, settings.encoder_cache)
+        releases.read(release)
+        selection.check_encoder(release, settings.encoder_cache)
+    except ModelError as error:  # said once, here, instead of by every child that is started
         raise BadSettings(f"the detector cannot be used: {error}") from error
+    if settings.detector is None and not selection.encoder_is_here(settings.encoder_cache):
+        log.warning("encoder_missing", detail=selection.MISSING)
     if settings.c2pa_anchors is not None:
         anchors.count(settings.c2pa_anchors)
     place = application(settings)

@@ -12,6 +12,7 @@ REASONS = {
     "face_too_small": "The face is too small to judge",
     "low_quality": "The image is too blurred or too compressed to judge",
     "out_of_distribution": "The image is unlike anything the detector was tested on",
+    "not_a_photograph": "It looks drawn or painted, and the detector judges photographs",
     "disagreement": "The parts of the detector disagree with each other",
     "faces_not_judged": "There are more faces than are judged",
     "declared_synthetic": "The file itself says that a model made it",

@@ -7,8 +7,6 @@ hold the same bytes twice), or on what a built dataset knows as a near-duplicate
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -109,11 +107,4 @@ def _taught(release: Release) -> set[str]:
 
 def _learnt(release: Release) -> list[tuple[str, str, str]]:
     """Name, SHA-256 and use of every image in the training lists of the release and of its members."""
-    found = []
-    for part in (release, *(member for member, _ in release.networks)):
-        path = part.file(releases.LIST)
-        if path is not None:
-            with gzip.open(path, "rt", newline="") as lines:
-                rows = csv.DictReader(lines)
-                found += [(row["file"], row["sha256"], row.get("use") or releases.TAUGHT) for row in rows]
-    return found
+    return [row for part in (release, *(member for member, _ in release.networks)) for row in releases.read_list(part)]

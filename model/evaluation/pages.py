@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.evaluation import conditions, words
+from model.evaluation import conditions, left_out, words
 
 _SETS = ("set", "real / fake", "AUC", "AP 50/50", "AP at 1 %", "balanced accuracy", "recall at FPR .1 / 1 / 5 %", "ECE",
          "Brier", "not measured")  # fmt: skip
@@ -43,6 +43,7 @@ def markdown(report: Mapping[str, Any], pictures: Sequence[str] = ()) -> str:
     parts = [
         f"# {report['release']['name']} {report['release']['version']}",
         _cuts(report),
+        left_out.page(report),
         "## What it comes to",
         "\n".join(f"- {line}" for line in words.failings(report)),
         "## Sets",

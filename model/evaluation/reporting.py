@@ -35,6 +35,7 @@ def assemble(
     told = {name: sets.figures(members, cuts) for name, members in grouped.items()}
     return {
         "release": {"name": release.name, "version": release.version},
+        "left_out": release.training.get("left_out"),
         "protocol": protocol,
         "files": files,
         "calibration": {"temperature": release.calibration.temperature, "bias": release.calibration.bias},

@@ -24,7 +24,17 @@ def test_a_sound_installation_is_well(monkeypatch: pytest.MonkeyPatch, settings:
     assert answer["ok"], answer
     assert told.exit_code == 0
     names = [check["check"] for check in answer["checks"]]
-    assert names == ["settings", "database", "migrations", "redis", "storage", "detector", "device", "signers"]
+    assert names == [
+        "settings",
+        "database",
+        "migrations",
+        "redis",
+        "storage",
+        "detector",
+        "encoder",
+        "device",
+        "signers",
+    ]
 
 
 def test_each_thing_that_is_missing_is_named(
@@ -42,6 +52,7 @@ def test_each_thing_that_is_missing_is_named(
     assert told.exit_code == 1
     outcomes = {check["check"]: check["ok"] for check in json.loads(told.stdout)["checks"]}
     assert outcomes.pop("settings")
+    assert outcomes.pop("encoder")  # the check of the detector fails where its release needs one that is missing
     assert not any(outcomes.values()), outcomes
 
 
