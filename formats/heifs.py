@@ -25,7 +25,7 @@ def crop(file: BinaryIO) -> Crop | None:
     """How the primary picture is cut; None where it is shown whole, or where what the file says makes no sense."""
     try:
         return _crop(Reader(file))
-    except (Torn, struct.error, IndexError, ZeroDivisionError):
+    except (Torn, struct.error, LookupError, ZeroDivisionError):
         return None
 
 
