@@ -101,7 +101,7 @@ class JudgedMedia(BaseModel):
     format: str
     bytes: int
     frames: int = Field(description="0 for a video whose header does not say")
-    seconds: float | None = Field(None, description="of a video, as its header says")
+    seconds: float | None = Field(None, description="of a video: how long it plays, as its header says")
     sha256: str
     pdq: str | None = Field(
         None, description="perceptual hash, 64 hexadecimal digits; of a clip, of its frame of highest quality"
