@@ -313,10 +313,10 @@ def _numbered(frames: Iterator[Any], stream: Any, plan: _Plan, most: int) -> Ite
     index = -1
     for frame in frames:
         index = max(index + 1, bisect_right(plan.times, frame.pts) - 1)
-        yield Frame(index, _shown(frame, stream, most), time=round((frame.pts - plan.times[0]) * plan.base, 3))
+        yield Frame(index, shown(frame, stream, most), time=round((frame.pts - plan.times[0]) * plan.base, 3))
 
 
-def _shown(frame: Any, stream: Any, most: int) -> NDArray[np.uint8]:
+def shown(frame: Any, stream: Any, most: int) -> NDArray[np.uint8]:
     """uint8 (height, width, 3) with square pixels, turned and mirrored as the container says, at most `most` pixels."""
     stored = frame.to_ndarray(format="rgb24")
     aspect = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from model import bands
+from model.datasets import videos as training
 from model.detector import Detector, Judgement, Vote
 from moderation import media
 from tests.media import isobmff as iso
-from tests.media.cards import COLOURS, card, encoded
+from tests.media.cards import COLOURS, card, corners, encoded
+from tests.media.table import CASES
 from tests.movies import clip
 
 SIZE = (96, 96)
@@ -123,3 +125,15 @@ def portrait():
     from skimage.data import astronaut
 
     return Image.fromarray(astronaut())
+
+
+@pytest.mark.parametrize(
+    "name", ["two tracks, the first switched off", "a matrix transposed", "pixels of 64:45", "a cover before the film"]
+)
+def test_frames_for_training_are_those_that_are_judged(tmp_path, name):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(CASES[name].body())
+    says = CASES[name].says
+    for _, pixels in training.sampled(path, 3):
+        assert pixels.shape[1::-1] == says.size
+        assert corners(pixels) == says.corners
