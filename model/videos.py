@@ -14,7 +14,6 @@ through FFmpeg: keep it in a process that may die.
 from __future__ import annotations
 
 import io
-import struct
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -23,19 +22,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import av
-import cv2
 import numpy as np
-from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
-from numpy.typing import NDArray
 
-from formats import orientation, signatures
-from formats.containers import MOST_TRACKS, played, stretched
-from model import pixels
-from model.errors import BadImage, TooLong, TooManyPixels, TooManyTracks, TornFile, UnsupportedMedia
+from formats import signatures
+from model import pixels, tracks
+from model.errors import BadImage, TooLong, TooManyPixels, TornFile, UnsupportedMedia
 from model.pixels import Frame
 
-CODECS = {"h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "mpeg4", "h263", "mjpeg"}
 _FAULTS = (av.error.FFmpegError, *pixels.FAULTS, MemoryError)
 
 SCENES = 16  # one frame in so many is kept for scenes that would be missed
@@ -44,7 +38,6 @@ THUMBNAIL = 32  # its side, in pixels
 DENSE = 4  # with so many times the frames that are wanted, those that no other frame refers to are left out
 MOST_PACKETS = 400_000  # nearly two hours of 60 a second
 MOST_FAULTS = 200  # packets that cannot be decoded before the rest is given up
-THREADS = 2  # a decoder: several files are decoded at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +91,10 @@ def decode(content: bytes, budget: Budget | None = None) -> Iterator[Frame]:
     """
     budget = budget or Budget()
     with _opened(content) as file:
-        tracks = _playable(file)
-        for stream in tracks:
-            _check(stream, budget.frame_pixels)
-        numbers = [stream.index for stream in tracks]
+        streams = tracks.playable(file)
+        for stream in streams:
+            tracks.check(stream, budget.frame_pixels)
+        numbers = [stream.index for stream in streams]
     share, first = budget.shared(len(numbers)), 0
     fault: BadImage | None = None
     shown = False
@@ -128,7 +121,7 @@ def _track(content: bytes, number: int, budget: Budget) -> Iterator[Frame]:
     try:
         with _opened(content) as file:
             stream = file.streams[number]
-            _prepare(stream, budget.frame_pixels)
+            tracks.prepare(stream, budget.frame_pixels)
             plan = _planned(file, stream, budget)
             for frame in _numbered(_chosen(file, stream, plan, budget, until), stream, plan, budget.frame_pixels):
                 shown += 1
@@ -169,37 +162,6 @@ def _opened(content: bytes) -> Iterator[Any]:
 
 def _refuse(*_: object) -> NoReturn:
     raise PermissionError("a video must not refer to other files")
-
-
-def _playable(file: Any) -> list[Any]:
-    """The streams that a player may show: pictures that move, in a coding that is decoded here, switched on."""
-    pictured = [each for each in file.streams.video if not each.disposition & Disposition.attached_pic]
-    if not pictured:
-        raise UnsupportedMedia("the file holds no video")
-    coders = [each.codec_context for each in pictured]
-    found = [each for each, coder in zip(pictured, coders, strict=True) if coder is not None and coder.name in CODECS]
-    if not found:
-        raise UnsupportedMedia(f"video coded as {coders[0].name if coders[0] else 'nothing known'} is not decoded here")
-    if file.format.name.startswith("mov"):  # Matroska's default mark chooses among tracks, and switches none off
-        is_on = [bool(each.disposition & Disposition.default) for each in found]
-        found = [found[number] for number in played(is_on)]
-    if len(found) > MOST_TRACKS:
-        raise TooManyTracks(f"{len(found)} tracks of pictures are more than {MOST_TRACKS}")
-    return found
-
-
-def _check(stream: Any, frame_pixels: int) -> None:
-    coder = stream.codec_context
-    if coder.width * coder.height > frame_pixels:
-        raise TooManyPixels(f"{coder.width} x {coder.height} pixels exceed the limit of {frame_pixels}")
-
-
-def _prepare(stream: Any, frame_pixels: int) -> None:
-    coder = stream.codec_context
-    # The decoder holds to the limit, too, where the stream says something else than its container. It counts the blocks
-    # that frames are padded to.
-    coder.options = {"max_pixels": str(frame_pixels * 5 // 4)}
-    coder.thread_type, coder.thread_count = "AUTO", THREADS
 
 
 def _planned(file: Any, stream: Any, budget: Budget) -> _Plan:
@@ -313,26 +275,4 @@ def _numbered(frames: Iterator[Any], stream: Any, plan: _Plan, most: int) -> Ite
     index = -1
     for frame in frames:
         index = max(index + 1, bisect_right(plan.times, frame.pts) - 1)
-        yield Frame(index, shown(frame, stream, most), time=round((frame.pts - plan.times[0]) * plan.base, 3))
-
-
-def shown(frame: Any, stream: Any, most: int) -> NDArray[np.uint8]:
-    """uint8 (height, width, 3) with square pixels, turned and mirrored as the container says, at most `most` pixels."""
-    stored = frame.to_ndarray(format="rgb24")
-    aspect = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
-    height, width = stored.shape[:2]
-    size = stretched(width, height, aspect)
-    if size != (width, height):
-        scale = min(1.0, (most / (size[0] * size[1])) ** 0.5)
-        fitting = tuple(max(1, int(side * scale)) for side in size)
-        stored = cv2.resize(stored, fitting, interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(pixels.turned(stored, _orientation(frame)))
-
-
-def _orientation(frame: Any) -> int:
-    """The EXIF orientation that the display matrix, nine numbers of 32 bits, amounts to."""
-    held = frame.side_data.get("DISPLAYMATRIX")
-    if held is None:
-        return orientation.PLAIN
-    a, b, _, c, d = struct.unpack("=9i", bytes(held))[:5]
-    return orientation.of_matrix((a, b, c, d))
+        yield Frame(index, tracks.shown(frame, stream, most), time=round((frame.pts - plan.times[0]) * plan.base, 3))

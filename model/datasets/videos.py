@@ -26,7 +26,7 @@ def sampled(place: Path, count: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     import av
     from av.stream import Disposition
 
-    from model import videos
+    from model import tracks
 
     try:
         with av.open(place) as container:
@@ -41,7 +41,7 @@ def sampled(place: Path, count: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
             last = wanted[-1]
             for number, frame in enumerate(container.decode(stream)):
                 if number in wanted:
-                    yield number, videos.shown(frame, stream, MAX_PIXELS)
+                    yield number, tracks.shown(frame, stream, MAX_PIXELS)
                 if number == last:
                     return
     except av.error.FFmpegError as error:
