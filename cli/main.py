@@ -30,6 +30,7 @@ VERBS = {
     "evaluate": "cli.evaluate:evaluate",
     "release": "cli.release:release",
     "encoder": "cli.encoder:encoder",
+    "heads": "cli.heads:heads",
     "locator": "cli.locator:locator",
     "doctor": "cli.doctor:doctor",
 }
@@ -52,8 +53,9 @@ SUMMARIES = {
     "train": "Train a detector release on a folder of images.",
     "study": "What each ingredient of a recipe is worth on sources left out of training.",
     "evaluate": "Measure a detector release on a folder of images.",
-    "release": "Verify, import and join detector releases.",
+    "release": "Verify, import and join detector releases, and teach them new kinds of forgery.",
     "encoder": "The image encoder of full releases: fetch, verify.",
+    "heads": "Heads that read the image encoder: fit them into a release, compare variants.",
     "locator": "Train and measure our own face locator.",
     "doctor": "Check engines, storage, migrations, detector and device.",
 }

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from model import golden, releases
-from model.errors import ReleaseError
+from model import golden, releases, selection
+from model.errors import EncoderError, ReleaseError
 from model.releases import Release
 
 PASSED, FAILED, UNCHECKED = "passed", "failed", "not checked"
@@ -28,8 +28,10 @@ class Check:
     detail: str
 
 
-def verify(directory: Path) -> list[Check]:
-    """Every check of the release in `directory`; it is sound when none failed. It never raises for a bad release."""
+def verify(directory: Path, cache: Path | None = None) -> list[Check]:
+    """Every check of the release in `directory`; it is sound when none failed. It never raises for a bad release.
+    `cache` is where its encoder lies, if it has one: without it the golden set is not checked.
+    """
     try:
         release = releases.read(directory)
         members = release.networks if release.members else []
@@ -37,13 +39,13 @@ def verify(directory: Path) -> list[Check]:
         return [Check("files", FAILED, str(error))]
     pinned = len(release.files) + len(release.members)
     checks = [Check("files", PASSED, f"{pinned} of {pinned} have the SHA-256 that {releases.RECORD} names")]
-    checks += _golden(release)
+    checks += _golden(release, cache)
     if not release.members:
         checks.append(_agreement(release))
     for member, _ in members:
         checks += [
             Check(f"{member.directory.name}: {check.name}", check.state, check.detail)
-            for check in verify(member.directory)
+            for check in verify(member.directory, cache)
         ]
     return checks
 
@@ -53,15 +55,20 @@ def sound(checks: list[Check]) -> bool:
     return all(check.state != FAILED for check in checks)
 
 
-def _golden(release: Release) -> Iterator[Check]:
+def _golden(release: Release, cache: Path | None) -> Iterator[Check]:
     if release.file(releases.GOLDEN) is None:
         # A release of the first format was made before there were golden sets; that is no fault of its own.
         state = UNCHECKED if release.format == 1 else FAILED
         yield Check("golden set", state, f"the release has no {releases.GOLDEN}")
         return
     try:
-        asked, found = golden.read(release), golden.differences(release)
-    except ReleaseError as error:
+        selection.check_encoder(release.directory, cache)
+    except EncoderError as error:
+        yield Check("golden set", UNCHECKED, str(error))
+        return
+    try:
+        asked, found = golden.read(release), golden.differences(release, cache)
+    except (ReleaseError, EncoderError) as error:
         yield Check("golden set", FAILED, str(error))
         return
     for layer, title in golden.LAYERS.items():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from model import crops
 from model.detector import Cut, Detector, Face, Failure, Judgement, Sheet
-from model.evidence import heatmaps
+from model.evidence import heatmaps, neighbours
 from model.evidence.heatmaps import Heatmap
 from model.releases import Limits
 
@@ -64,12 +64,20 @@ def gather(detector: Detector, content: bytes) -> Evidence | Failure:
             face,
             crops.square(frames[cut.frame], place, margin, round(max(place[2:]) * margin)),
             tuple(heatmaps.of_face(detector.panel, cut.crops)),
-            notes(face.quality, detector.release.limits),
+            (*notes(face.quality, detector.release.limits), *_likeness(detector, cut)),
         )
         for cut, face in chosen
         if (place := cut.place)
     ]
     return Evidence(judgement, tuple(found), None if found else next(iter(frames.values())))
+
+
+def _likeness(detector: Detector, cut: Cut) -> list[str]:
+    """What the face looks most like, in a sentence, where the release carries known faces to compare it with."""
+    known = neighbours.opened(detector.release)
+    if known is None:
+        return []
+    return [known.nearest(features).sentence for features in detector.panel.features(cut.crops)]
 
 
 def notes(quality: Mapping[str, float], limits: Limits) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ from model.backends import MAP, Crops
 from model.panels import Panel, Seat
 
 GRID = 9  # places a side that are blurred
+COARSE = 7  # the same of a crop so large that an encoder reads it, which takes ten times as long
+LARGE = 200  # pixels a side of such a crop
 SPOT = 0.09  # of the side: the standard deviation of a blurred place
 BLUR = 0.06  # of the side: the standard deviation of the blur that takes evidence away
 
@@ -77,10 +79,10 @@ def blurred(crop: Crops, mask: Floats) -> Crops:
 
 @cache
 def _spots(side: int) -> Floats:
-    """float32 (81, side, side): a soft round place for each point of the grid."""
-    at = np.arange(side, dtype=np.float32) + 0.5
-    centres = (np.arange(GRID, dtype=np.float32) + 0.5) * side / GRID
-    bumps = np.exp(-0.5 * ((at - centres[:, None]) / (SPOT * side)) ** 2)
+    """float32 (n, side, side): a soft round place for each point of the grid, 81 of them or 49."""
+    at, grid = np.arange(side, dtype=np.float32) + 0.5, COARSE if side >= LARGE else GRID
+    centres = (np.arange(grid, dtype=np.float32) + 0.5) * side / grid
+    bumps = np.exp(-0.5 * ((at - centres[:, None]) / (SPOT * GRID / grid * side)) ** 2)
     return np.asarray(np.einsum("ay,bx->abyx", bumps, bumps).reshape(-1, side, side), np.float32)
 
 

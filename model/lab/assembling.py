@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 from model import familiarity, fitting, heads, releases, splits
 from model.encoder.record import EncoderRecord
 from model.errors import ReleaseError
-from model.lab import calibrating, fusing, gathering, leaving, rehearsal, samples
+from model.lab import calibrating, fusing, gathering, leaving, rehearsing, samples
 from model.lab import heads as fits
 from model.lab import kinds as tables
 from model.lab.gathering import Material, Progress
 from model.lab.heads import Config
 from model.lab.kinds import Kinds
 from model.lab.leaving import Left
-from model.lab.rehearsal import Rehearsal
 from model.lab.samples import Samples
 from model.probes import Probe, fused
+from model.rehearsal import Rehearsal
 from model.releases import Limits, Release
 from model.sources import Item
 
@@ -116,7 +116,7 @@ def write(
             familiar.write(home / releases.FAMILIAR)
         releases.write_list(home, divided[splits.TRAIN], divided[splits.VALIDATION], network)
         record = Release(
-            home, name, version, f"clip-vit-b16 + {network.backbone}", network.preprocessing, fitted.calibration,
+            home, name, version, network.backbone, network.preprocessing, fitted.calibration,
             fitted.thresholds, _limits(network.limits, parts), heads=heads.HEADS, encoder=encoder,
             fusion=tuple(tuple(float(value) for value in row) for row in joined),
             training={
@@ -188,9 +188,9 @@ def _limits(network: Limits, parts: Parts) -> Limits:
 def _rehearsal(parts: Parts) -> Rehearsal:
     learning = np.flatnonzero((parts.split == splits.TRAIN) & (parts.known.views != "covered"))
     frozen = np.flatnonzero((parts.split == splits.VALIDATION) & (parts.known.views == gathering.PLAIN))
-    taught = round(rehearsal.ROWS * rehearsal.SHARE)
-    learning = learning[rehearsal.drawn(parts.known.where(_mask(learning, parts)), taught)]
-    frozen = frozen[rehearsal.drawn(parts.known.where(_mask(frozen, parts)), rehearsal.ROWS - taught)]
+    taught = round(rehearsing.ROWS * rehearsing.SHARE)
+    learning = learning[rehearsing.drawn(parts.known.where(_mask(learning, parts)), taught)]
+    frozen = frozen[rehearsing.drawn(parts.known.where(_mask(frozen, parts)), rehearsing.ROWS - taught)]
     rows = np.concatenate([learning, frozen])
     chosen = parts.known.where(_mask(np.sort(rows), parts))
     known = np.isin(np.sort(rows), frozen)

@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model import calibration, fitting, metrics, releases
+from model import calibration, fitting, metrics, rehearsal, releases
 from model.backends import FEATURES, LOGITS
 from model.bands import Thresholds
 from model.calibration import Calibration
 from model.detector import Detector, Sheet
 from model.errors import DatasetError, ReleaseError
 from model.heads import HEADS
-from model.lab import calibrating, logistic, refit_pages, rehearsal, samples
+from model.lab import calibrating, logistic, refit_pages, samples
 from model.lab.kinds import Kind
-from model.lab.rehearsal import Rehearsal
 from model.lab.samples import REAL
 from model.probes import Probe, fused
+from model.rehearsal import Rehearsal
 from model.releases import Release
 from model.sources import Item
 from model.splits import position
@@ -36,7 +36,7 @@ from model.splits import position
 FROZEN = 0.3  # of the new groups, which only measure
 FEWEST = 10  # new faces to learn from
 LOST = 0.01  # of AUC, that an old kind may lose
-STRENGTH = 0.003  # of the prior at the present weights: how far new faces may move them
+VARIANCE = 20.0  # of the prior at the present weights: how far new faces may move them
 WEIGHT = 0.25  # of all, that the new faces of a class count
 BATCH = 32
 
@@ -152,9 +152,10 @@ def _learned(probe: Probe, known: Rehearsal, new: Addition, kind: Kind, name: st
     classes = np.concatenate([known.classes[teaching], np.where(new.labels[fresh] == 1, group, REAL)])
     sources = np.concatenate([known.sources[teaching], np.full(int(fresh.sum()), name)])
     here = np.arange(len(values)) >= int(teaching.sum())
-    kinds = logistic.fit(values, classes, _weights(sources, classes, here), STRENGTH, len(HEADS), probe.kinds)
+    strength = VARIANCE / len(values)
+    kinds = logistic.fit(values, classes, _weights(sources, classes, here), strength, len(HEADS), probe.kinds)
     fake = (classes > REAL).astype(np.int64)
-    overall = logistic.fit(values, fake, _weights(sources, fake, here), STRENGTH, 1, probe.overall)
+    overall = logistic.fit(values, fake, _weights(sources, fake, here), strength, 1, probe.overall)
     return replace(probe, kinds=kinds, overall=overall)
 
 

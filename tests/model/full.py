@@ -19,7 +19,7 @@ from model.encoder import running, sources, store
 from model.familiarity import Familiarity
 from model.heads import HEADS, fake_logit
 from model.lab import logistic, samples
-from model.lab.rehearsal import Rehearsal
+from model.rehearsal import Rehearsal
 from model.releases import SHIPPED, Release
 from tests.model import encoders
 
@@ -92,7 +92,7 @@ def build(out: Path, cache: Path) -> Release:
         cuts = _cuts(probe, values[frozen], said[frozen], classes[frozen])
         fitting.finish(
             Release(
-                home, "tiny", "1.0.0", f"tiny + {small.backbone}", small.preprocessing, CALIBRATION, cuts,
+                home, "tiny", "1.0.0", small.backbone, small.preprocessing, CALIBRATION, cuts,
                 replace(small.limits, sharpness=0.0), heads=HEADS, encoder=published.record, fusion=FUSION,
             ),
             cache,
