@@ -18,12 +18,15 @@ from formats.containers import MOST_TRACKS, played, stretched
 from model import pixels
 from model.errors import TooManyPixels, TooManyTracks, UnsupportedMedia
 
-CODECS = {"h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "mpeg4", "h263", "mjpeg"}
+OF_BROWSERS = {"h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9"}
+CODECS = OF_BROWSERS | {"mpeg4", "h263", "mjpeg"}
 THREADS = 2  # a decoder: several files are decoded at a time
 
 
 def playable(file: Any) -> list[Any]:
-    """The streams that a player may show: pictures that move, in a coding that is decoded here, switched on."""
+    """The streams that a player may show: pictures that move, in a coding that is decoded here, switched on. Those that
+    browsers play come first.
+    """
     pictured = [each for each in file.streams.video if not each.disposition & Disposition.attached_pic]
     if not pictured:
         raise UnsupportedMedia("the file holds no video")
@@ -34,6 +37,7 @@ def playable(file: Any) -> list[Any]:
     if file.format.name.startswith("mov"):  # Matroska's default mark chooses among tracks, and switches none off
         is_on = [bool(each.disposition & Disposition.default) for each in found]
         found = [found[number] for number in played(is_on)]
+    found.sort(key=lambda each: each.codec_context.name not in OF_BROWSERS)  # a cover may be a track, too
     if len(found) > MOST_TRACKS:
         raise TooManyTracks(f"{len(found)} tracks of pictures are more than {MOST_TRACKS}")
     return found

@@ -24,9 +24,8 @@ from formats.containers.parts import (
 
 __all__ = ["MOST_TRACKS", "Movie", "NoVideo", "TooManyTracks", "Torn", "Track", "played", "read", "stretched"]
 
-_CODINGS: Final = (
-    b"avc", b"hvc", b"hev", b"dvh", b"dva", b"vp0", b"av01", b"mp4v", b"jpeg", b"mjp", b"s263", b"h263", b"V_",
-)  # fmt: skip
+_OF_BROWSERS: Final = (b"avc", b"hvc", b"hev", b"dvh", b"dva", b"vp0", b"av01", b"V_")
+_CODINGS: Final = (*_OF_BROWSERS, b"mp4v", b"jpeg", b"mjp", b"s263", b"h263")
 
 
 def read(file: BinaryIO) -> Movie | None:
@@ -47,6 +46,7 @@ def read(file: BinaryIO) -> Movie | None:
     # Players skip what they cannot decode. Where they can decode nothing, neither can the worker, and it says so.
     tracks = [track for track in tracks if track.coding.startswith(_CODINGS)] or tracks
     tracks = [tracks[number] for number in played([track.enabled for track in tracks])]
+    tracks.sort(key=lambda track: not track.coding.startswith(_OF_BROWSERS))  # a cover may be a track, too
     if not tracks:
         raise NoVideo("the file holds no video")
     if len(tracks) > MOST_TRACKS:

@@ -48,7 +48,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Movie:
-    """Format (`MP4`, `MOV`, `WebM`), the tracks of pictures that may be played, in the file's order, and seconds."""
+    """Format (`MP4`, `MOV`, `WebM`), the tracks of pictures that may be played, and seconds."""
 
     format: str
     tracks: Sequence[Track] = ()

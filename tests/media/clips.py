@@ -113,6 +113,13 @@ TRACKS = {
     ),
     "a cover before the film": _mp4(_covered(before=True), Shown(SIZE, CARD, 1.0), _seen()),
     "a cover behind the film": _mp4(_covered(before=False), Shown(SIZE, CARD, 1.0), _seen()),
+    **{
+        f"a cover that is a track of {coding}, in {form}": Case(
+            lambda form=form, coding=coding: iso.many_tracks([[card(SIZE, "R")], [card()] * 10], form, first=coding),
+            MP4, Shown(SIZE, CARD, 1.0), Says(form.upper(), SIZE, CARD, 10, 1.0, parts=2),
+        )
+        for coding in ("mjpeg", "mpeg4") for form in ("mp4", "mov")
+    },
     "nine tracks": _mp4(
         lambda: iso.many_tracks([[card(SIZE, "R")] * 2] * 9), Shown(SIZE, RED), Refused("too-many-tracks")
     ),

@@ -145,15 +145,19 @@ def two_tracks(first: Sequence[np.ndarray], second: Sequence[np.ndarray], form: 
     return many_tracks([first, second], form, codec)
 
 
-def many_tracks(films: Sequence[Sequence[np.ndarray]], form: str = "mp4", codec: str = "libx264") -> bytes:
-    """A file with several tracks of pictures, ten frames a second; MP4 switches on the first alone, and so all here."""
+def many_tracks(
+    films: Sequence[Sequence[np.ndarray]], form: str = "mp4", codec: str = "libx264", first: str = ""
+) -> bytes:
+    """A file with several tracks of pictures, ten frames a second, the first of which may have a coding of its own. All
+    are switched on, where MP4 would have the first alone.
+    """
     file = io.BytesIO()
     with av.open(file, "w", format=form) as container:
         streams = []
         for frames in films:
-            stream = container.add_stream(codec, rate=10)
+            stream = container.add_stream(codec if streams or not first else first, rate=10)
             stream.height, stream.width = frames[0].shape[:2]
-            stream.pix_fmt = "yuv420p"
+            stream.pix_fmt = "yuvj420p" if stream.codec_context.name == "mjpeg" else "yuv420p"
             streams.append(stream)
         for stream, frames in zip(streams, films, strict=True):
             for frame in frames:
