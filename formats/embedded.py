@@ -10,7 +10,7 @@ from formats import signatures
 from formats.signatures import Kind
 
 _HOLDERS: Final = {signatures.JPEG, signatures.HEIC, signatures.AVIF}
-_TRIES: Final = 32  # places that look like a beginning
+_TRIES: Final = 10_000  # places where the word stands
 _LONGEST: Final = 1_024  # bytes of an `ftyp` box
 
 
@@ -24,8 +24,9 @@ def clip(content: bytes, kind: Kind) -> bytes | None:
         if at < 0:
             return None
         start = at - 4
-        found = signatures.kind(content[start : start + signatures.HEAD])
-        if 16 <= int.from_bytes(content[start:at]) <= _LONGEST and found is not None and found.is_video:
-            return content[start:]
+        if 16 <= int.from_bytes(content[start:at]) <= _LONGEST:
+            found = signatures.kind(content[start : start + signatures.HEAD])
+            if found is not None and found.is_video:
+                return content[start:]
         at += 4
     return None

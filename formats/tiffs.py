@@ -19,6 +19,7 @@ _LETTERS: Final = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I"}
 _SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 259, 262
 _OFFSETS, _LENGTHS, _INNER, _JPEG_AT, _JPEG_LENGTH, _DNG = 273, 279, 330, 513, 514, 50706
 _SENSOR: Final = {32803, 34892}  # photometric: what a sensor saw, before it is developed
+_DECODED: Final = {1, 5, 8, 32773, 32946}  # compressions that Pillow reads; JPEG in several strips is one, too
 _ENOUGH: Final = 1_024  # pixels of a preview's long side that will do, or half of the full picture's
 
 
@@ -82,14 +83,17 @@ def hidden(file: BinaryIO) -> Picture | None:
 
 def _preview(file: BinaryIO, everything: list[_Directory], developed: list[_Directory], turned: int) -> Picture | None:
     found = [picture for each in everything for picture in _coded(file, each, turned)]
-    found += [
-        Picture(each.at, 0, *each.size, turned) for each in developed if each.area and each.one(_COMPRESSION) == 1
-    ]
+    found += [Picture(each.at, 0, *each.size, turned) for each in developed if each.area and _is_decoded(each)]
     largest = max(found, key=lambda each: each.width * each.height, default=None)
     longest = max(max(each.size) for each in everything)
     if largest is None or max(largest.width, largest.height) < min(_ENOUGH, max(1, longest // 2)):
         raise NoPreview("a camera's raw file is not developed here, and its previews are too small to judge")
     return largest
+
+
+def _is_decoded(directory: _Directory) -> bool:
+    compression = directory.one(_COMPRESSION)
+    return compression in _DECODED or (compression == 7 and len(directory.values.get(_OFFSETS, (0,))) > 1)
 
 
 def _coded(file: BinaryIO, directory: _Directory, turned: int) -> Iterator[Picture]:

@@ -193,6 +193,7 @@ MOTION = {
     "motion photo behind a gain map": _moving(_motion(_jpeg("N"))),
     "motion photo whose clip is cut off": _moving(lambda: _jpeg() + _film()[:400], parts=1),
     "motion photo whose clip is noise": _moving(lambda: _jpeg() + b"\0\0\0\x18ftypmp42" + bytes(400), parts=1),
+    "motion photo behind a thousand words that look like one": _moving(_motion(b"ftypmp42" * 1_000)),
     "JPEG that speaks of ftyp": _moving(lambda: _jpeg() + b"see ftyp, and ftypmp42", parts=1),
     "HEIC with a clip in a box": _heic(lambda: heic() + iso.box(b"mpvd", _film()), parts=2),
     "AVIF with a clip in a box": _avif(lambda: avif() + iso.box(b"mpvd", _film()), parts=2),

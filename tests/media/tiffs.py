@@ -2,6 +2,7 @@
 
 import itertools
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -101,11 +102,17 @@ def dng(first: Directory, *inner: Directory, turned: int = 1, order: str = "<") 
     return tiff(first, order=order)
 
 
-SMALL, LARGE, FULL = (160, 120), (1280, 960), (2560, 1920)
+SMALL, LARGE = (160, 120), (1280, 960)
 
 
 def _thumbnail(colours: str = "R") -> Directory:
     return rgb(colours, SMALL, reduced=1)
+
+
+def _packed(picture: Directory) -> Directory:
+    picture.strip = zlib.compress(picture.strip)
+    picture.entries[259] = (SHORT, (8,))
+    return picture
 
 
 def _raw(make: Callable[[], bytes], size: tuple[int, int] = LARGE, corners: str = CARD) -> Case:
@@ -159,6 +166,7 @@ CASES = {
         lambda: dng(_thumbnail(), sensor((640, 480)), preview(CARD, (320, 240))), (320, 240)
     ),
     "DNG with a developed picture": _raw(lambda: dng(_thumbnail(), rgb(CARD, LARGE)), LARGE),
+    "DNG with a packed picture": _raw(lambda: dng(_thumbnail(), _packed(rgb(CARD, LARGE)))),
     "DNG that was held upright": _raw(
         lambda: dng(_thumbnail(), sensor((640, 480)), preview(CARD, LARGE), turned=6), LARGE[::-1], "BRYG"
     ),
