@@ -31,6 +31,7 @@ from api.bell import Bell
 from api.collaborators import EXTENSION, Collaborators
 from api.limits import Limits
 from api.pressure import Pressure
+from api.spools import SpooledRequest
 from moderation import blobs as storage
 from moderation import database
 from moderation import queue as orders
@@ -57,6 +58,7 @@ def create(
     """Returns the application. What is not given is connected as ``settings`` say; nothing is contacted before use."""
     app = APIFlask(__name__, title="Unmask", version=_version(), docs_path=None, json_errors=False)
     app.config.update(SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=settings.max_bytes + multipart.FORM_BYTES)
+    app.request_class = SpooledRequest
     app.json.sort_keys = False  # type: ignore[attr-defined]  # answers read in the order that people think in
     app.url_map.converters["id"] = IdConverter
     ringing = queue or orders.application(settings.redis_url, patience=RINGING_SECONDS)

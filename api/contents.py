@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api import schemas
+from api.schemas import values
 
 Spec = dict[str, Any]
 
@@ -20,13 +21,37 @@ MODELS: tuple[type[BaseModel], ...] = (
 )
 
 
+_VALUE: Spec = {"$ref": "#/components/schemas/ContextValue"}
+_OBJECT: Spec = {"type": "object", "propertyNames": {"pattern": values.NO_NUL}, "additionalProperties": _VALUE}
+_CONTEXT_VALUE: Spec = {
+    "title": "ContextValue",
+    "description": "What a context may hold, at most 32 levels deep: any JSON without NUL and lone surrogates.",
+    "anyOf": [
+        {"type": "null"},
+        {"type": "boolean"},
+        {"type": "number"},
+        {"type": "string", "pattern": values.NO_NUL},
+        {"type": "array", "items": _VALUE},
+        _OBJECT,
+    ],
+}
+
+
 def models() -> Spec:
     """Returns the schemas that the bodies refer to, by name."""
     _, spec = models_json_schema(
         [(model, "validation") for model in MODELS], ref_template="#/components/schemas/{model}"
     )
     found: Spec = spec["$defs"]
-    return found
+    for model in found.values():
+        _describe_context(model)
+    return found | {"ContextValue": _CONTEXT_VALUE}
+
+
+def _describe_context(model: Spec) -> None:
+    """Says of a submission's context what its texts must not hold, however deep they are."""
+    if "context" in model["properties"]:
+        model["properties"]["context"] |= _OBJECT
 
 
 def bodies() -> dict[tuple[str, str], Spec]:
@@ -58,6 +83,7 @@ def present(schema: Spec) -> Spec:
 
 def _form() -> Spec:
     form = schemas.SubmissionForm.model_json_schema()
+    _describe_context(form)
     file = {"type": "string", "format": "binary", "description": f"the media itself: {FORMATS}"}
     fields = {name: present(field) for name, field in form["properties"].items()}
     return form | {"properties": {"file": file, **fields}, "required": ["file"]}

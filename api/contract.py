@@ -11,6 +11,7 @@ from typing import Any
 from apiflask import APIBlueprint, APIFlask
 
 from api import contents, credentials, errors, problems, schemas
+from api.collaborators import EXTENSION, Collaborators
 
 Spec = dict[str, Any]
 
@@ -93,10 +94,17 @@ def register(app: APIFlask) -> None:
     app.config.update(
         AUTO_404_RESPONSE=False, AUTO_VALIDATION_ERROR_RESPONSE=False, AUTO_SERVERS=False, AUTO_OPERATION_ID=True
     )
-    app.spec_processor(lambda spec: complete(spec, _scopes(app)))
+    app.spec_processor(lambda spec: _bounded(complete(spec, _scopes(app)), app))
     for blueprint in app.blueprints.values():
         if not isinstance(blueprint, APIBlueprint):  # APIFlask asks every blueprint with hooks if it takes part
             vars(blueprint).setdefault("enable_openapi", False)
+
+
+def _bounded(spec: Spec, app: APIFlask) -> Spec:
+    """Adds the bounds that this installation's operator set."""
+    given: Collaborators = app.extensions[EXTENSION]
+    spec["components"]["schemas"]["UploadForm"]["properties"]["bytes"]["maximum"] = given.settings.max_bytes
+    return spec
 
 
 def _scopes(app: APIFlask) -> dict[tuple[str, str], str]:

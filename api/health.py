@@ -10,7 +10,7 @@ from apiflask import APIBlueprint
 from flask import Response
 from kombu.exceptions import OperationalError
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api import schemas
@@ -52,7 +52,7 @@ def healthz() -> dict[str, str]:
 def readyz() -> tuple[dict[str, Any], int]:
     """Can requests be served?
 
-    Looks at the database, its migrations, Redis and the place where media lives.
+    Looks at the database, its migrations, Redis (with a write) and the place where media lives.
     """
     at = collaborators()
     checks = {name: _outcome(name, check, at) for name, check in CHECKS.items()}
@@ -63,6 +63,9 @@ def readyz() -> tuple[dict[str, Any], int]:
 def _outcome(name: str, check: Any, at: Collaborators) -> str:
     try:
         check(at)
+    except ResponseError as error:
+        log.warning("check_failed", check=name, error=str(error))
+        return "refuses writes"
     except AWAY as error:
         log.warning("check_failed", check=name, error=str(error))
         return "away"
@@ -88,7 +91,7 @@ def _migrations(at: Collaborators) -> None:
 
 
 def _redis(at: Collaborators) -> None:
-    queue.length(at.queue, queue.LANES[0])
+    queue.check(at.queue)
 
 
 def _storage(at: Collaborators) -> None:

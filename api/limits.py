@@ -10,7 +10,9 @@ import ipaddress
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage, RedisStorage
@@ -52,14 +54,21 @@ class Counters:
 
     def spend(self, item: RateLimitItem, name: str, cost: int = 1) -> Window:
         """Takes ``cost`` from what ``item`` allows ``name``, or nothing when less is left."""
+        return self._asked(partial(_spend, item=item, name=name, cost=cost))
+
+    def look(self, item: RateLimitItem, name: str) -> Window:
+        """Returns what `spend` would answer, and takes nothing."""
+        return self._asked(partial(_look, item=item, name=name))
+
+    def _asked(self, question: Callable[[RedisStorage | MemoryStorage], Window]) -> Window:
         if time.monotonic() >= self._away_until:
             try:
-                return _spend(self._shared, item, name, cost)
+                return question(self._shared)
             except RedisError as error:
                 self._away_until = time.monotonic() + PAUSE
                 self._tell(error)
         metrics.limits_unshared.inc()
-        return _spend(self._own, item, name, cost)
+        return question(self._own)
 
     def _tell(self, error: RedisError) -> None:
         if time.monotonic() - self._logged_at >= 60:
@@ -71,7 +80,19 @@ def _spend(storage: RedisStorage | MemoryStorage, item: RateLimitItem, name: str
     key, most, seconds = item.key_for(name), item.amount, item.get_expiry()
     cost = min(cost, most)  # what costs more than there ever is would wait for ever
     granted = storage.acquire_sliding_window_entry(key, most, seconds, cost)
-    before, before_ttl, present, present_ttl = storage.get_sliding_window(key, seconds)
+    return _window(storage.get_sliding_window(key, seconds), most, seconds, cost, granted)
+
+
+def _look(storage: RedisStorage | MemoryStorage, item: RateLimitItem, name: str) -> Window:
+    most, seconds = item.amount, item.get_expiry()
+    state = storage.get_sliding_window(item.key_for(name), seconds)
+    before, before_ttl, present, _ = state
+    used = math.floor(before * before_ttl / seconds) + present
+    return _window(state, most, seconds, 1, used + 1 <= most)
+
+
+def _window(state: tuple[int, float, int, float], most: int, seconds: int, cost: int, granted: bool) -> Window:
+    before, before_ttl, present, present_ttl = state
     used = math.floor(before * before_ttl / seconds) + present
     if granted:
         return Window(True, most, max(0, most - used), 0)
@@ -88,7 +109,7 @@ class Limits:
 
     def __init__(self, redis_url: str, *, a_key: str, failures: str, salt: str) -> None:
         self._counters = Counters(redis_url)
-        self._a_key, self._failures = _parsed("RATE_LIMIT", a_key), _parsed("KEY_ATTEMPTS", failures)
+        self._a_key, self._failures = parsed("RATE_LIMIT", a_key), parsed("KEY_ATTEMPTS", failures)
         self._salt = hashlib.sha256(salt.encode()).digest()
         self._shut: dict[int, float] = {}  # buckets of addresses, and when they open again
         self._known: dict[bytes, None] = {}  # keys that opened something here lately, the oldest first
@@ -137,11 +158,11 @@ class Limits:
             raise TooManyRequests("too many API keys from this address opened nothing", window.wait)
 
     def _bucket(self, address: str) -> int:
-        code = hashlib.blake2b(_network(address).encode(), key=self._salt, digest_size=4).digest()
+        code = hashlib.blake2b(network(address).encode(), key=self._salt, digest_size=4).digest()
         return int.from_bytes(code) % BUCKETS
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """Returns an IPv4 address, or the /64 of an IPv6 one: a subscriber has all of that."""
     try:
         parsed = ipaddress.ip_address(address)
@@ -154,7 +175,12 @@ def _digest(bearer: str) -> bytes:
     return hashlib.sha256(bearer.encode()).digest()
 
 
-def _parsed(name: str, text: str) -> RateLimitItem | None:
+def parsed(name: str, text: str) -> RateLimitItem | None:
+    """Reads a limit such as `600 per minute`; None when it is empty, which means no limit.
+
+    Raises:
+        BadSettings: naming UNMASK_``name``, for anything else.
+    """
     try:
         return parse(text) if text.strip() else None
     except ValueError:

@@ -7,7 +7,6 @@ soon as it passes the cap. The file's name is never used.
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, NamedTuple, cast
 
 from flask import request
@@ -16,10 +15,10 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
 
 from api.errors import InvalidRequest
+from api.spools import Spool
 from moderation.errors import TooLarge
 
 FORM_BYTES = 128 * 1024  # what the other fields and the boundaries may take beside the file
-SPOOL_BYTES = 256 * 1024  # of a file in memory, before it goes to disk
 TEXT_BYTES = 500_000  # of one text part in memory; werkzeug needs more than its read buffer of 64 KiB
 PARTS = 16
 
@@ -38,6 +37,7 @@ def read(max_bytes: int) -> Iterator[Upload]:
     Raises:
         UnsupportedMediaType: when the body is not multipart/form-data.
         BadRequest: when it is torn.
+        WorldDown: when there is no room on the disk.
         RequestEntityTooLarge, TooLarge: when the body, or the file in it, is larger than accepted.
         InvalidRequest: unless there is exactly one part `file` and no field twice.
     """
@@ -46,7 +46,7 @@ def read(max_bytes: int) -> Iterator[Upload]:
     with ExitStack() as spools:
 
         def spool(*_: object, **__: object) -> IO[bytes]:
-            return spools.enter_context(SpooledTemporaryFile(SPOOL_BYTES))
+            return spools.enter_context(Spool())
 
         parser = FormDataParser(
             spool,

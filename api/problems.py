@@ -58,6 +58,7 @@ CATALOGUE = {
         Problem("too-slow", 408, "The body arrives too slowly", "Send it again over a better line, or in less time."),
         Problem("conflict", 409, "Something else happened first", "Read the present state and decide again."),
         Problem("claim-lost", 409, "The claim has ended", "Claim the flag again; somebody else may hold it now."),
+        Problem("appealed-meanwhile", 409, "The flag was appealed meanwhile", "Read the appeal, then decide."),
         Problem("already-decided", 409, "The flag is already decided", "Undo the standing decision first."),
         Problem(
             "nothing-to-undo", 409, "There is nothing to undo", "Only a standing decision of your own can be undone."
@@ -92,6 +93,8 @@ CATALOGUE = {
             "The request is larger than this service accepts",
             "Send a smaller file, or ask the operator to raise UNMASK_MAX_BYTES.",
         ),
+        Problem("uri-too-long", 414, "The address is too long", "An address and its query have at most 4 kB."),
+        Problem("headers-too-large", 431, "The headers are too large", "At most 100 of them, of 8 kB each."),
         Problem(
             "unsupported-media-type",
             415,
@@ -176,6 +179,8 @@ BY_STATUS = {
     408: "too-slow",
     409: "conflict",
     413: "too-large",
+    414: "uri-too-long",
+    431: "headers-too-large",
     415: "unsupported-media-type",
     422: "invalid-request",
     429: "too-many-requests",

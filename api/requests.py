@@ -4,13 +4,14 @@ import re
 import time
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, abort, g, request
 from prometheus_client import Histogram
 
 from moderation import ids, logs
 
 HEADER = "X-Request-Id"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(:[0-9]*)?")
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 seconds = Histogram(
@@ -32,7 +33,17 @@ def current_id() -> str:
 
 def _begin() -> None:
     g.began = time.perf_counter()
+    _check_host()
     structlog.contextvars.bind_contextvars(request_id=current_id())
+
+
+def _check_host() -> None:
+    """Refuses what names no host, or several (RFC 9112, 3.2)."""
+    host = request.environ.get("HTTP_HOST")
+    if host is None and request.environ.get("SERVER_PROTOCOL", "HTTP/1.0") != "HTTP/1.0":
+        abort(400, "The Host header is missing.")
+    if host and not _HOST.fullmatch(host):
+        abort(400, "The Host header is not a name or an address, with or without a port.")
 
 
 def _end(response: Response) -> Response:

@@ -8,6 +8,7 @@ the view, once it knows whose they are, at a pace that `api.pace` watches.
 This leans on the insides of gunicorn 27's `gthread`; a version beside it must pass tests/api/test_serving.py first.
 """
 
+import json
 import re
 import selectors
 import socket
@@ -15,10 +16,14 @@ import time
 from collections import deque
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
-from gunicorn import http
+from gunicorn import http, util
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from api.problems import BY_STATUS, CATALOGUE
+from moderation import ids
 
 HEAD_BYTES = 64 * 1024
 WHOLE_BODY_BYTES = 64 * 1024  # a body up to this is gathered, too
@@ -28,7 +33,6 @@ LINGER_SECONDS = 2.0  # for a client to read its answer and hang up
 LINGERERS = 256
 
 _END = b"\r\n\r\n"
-_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect:", re.IGNORECASE)
 
@@ -46,6 +50,39 @@ def has_arrived(received: bytes | bytearray) -> bool:
         return True
     body = int(length[1])
     return body > WHOLE_BODY_BYTES or len(received) - end - len(_END) >= body
+
+
+def _refusal(status: int, detail: str) -> bytes:
+    """Returns a whole answer that tells of a problem with what was to be a request."""
+    problem = CATALOGUE[BY_STATUS.get(status, "internal-error" if status == 500 else "bad-request")]
+    request_id = ids.new("req")
+    body = json.dumps(
+        {
+            "type": problem.type,
+            "title": problem.title,
+            "status": problem.status,
+            "detail": detail or problem.advice,
+            "instance": "/",
+            "request_id": request_id,
+        }
+    )
+    head = (
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\nConnection: close\r\n"
+        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\n\r\n"
+    )
+    return f"{head}{body}".encode()
+
+
+class _Page:
+    """Takes the page that gunicorn would send, and keeps its status."""
+
+    status = 0
+
+    def gettimeout(self) -> float:
+        return 0.0
+
+    def sendall(self, page: bytes) -> None:
+        self.status = int(page[9:12])
 
 
 class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
@@ -129,7 +166,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self.nr_conns -= 1
         if too_long:
             with suppress(OSError):
-                client.send(_TOO_LONG)
+                client.send(_refusal(431, f"the head of a request has at most {HEAD_BYTES} bytes"))
         conn.close(graceful=too_long)
 
     def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
@@ -181,6 +218,15 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             with suppress(KeyError, ValueError):
                 self.poller.unregister(sock)
             sock.close()
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answers what never became a request: with gunicorn's status and log, but as a problem, not as a page."""
+        page = _Page()
+        super().handle_error(req, page, addr, exc)
+        if page.status:
+            detail = str(exc)[:200] if isinstance(exc, http.errors.ParseException) else ""
+            with suppress(OSError):
+                util.write_nonblock(client, _refusal(page.status, detail))
 
     def murder_pending(self) -> None:
         """Closes what took too long to arrive, and what took too long to leave."""

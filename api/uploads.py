@@ -50,8 +50,8 @@ def announce() -> tuple[Json, int]:
 def _own(at: Collaborators, row: Upload) -> storage.Invitation:
     signature = uploads.signature(_secret(at), row)
     path = url_for("uploads.put", upload_id=row.id, expires=uploads.expiry(row), signature=signature)
-    base = at.settings.public_url or request.host_url
-    return storage.Invitation(base.rstrip("/") + path, {"Content-Type": row.content_type})
+    # Never the Host header: whoever sent the request would choose where the file goes.
+    return storage.Invitation(at.settings.address + path, {"Content-Type": row.content_type})
 
 
 def _secret(at: Collaborators) -> str:

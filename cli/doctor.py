@@ -87,6 +87,7 @@ def _redis(settings: Settings) -> str:
     from moderation import queue
 
     app = queue.application(settings.redis_url)
+    queue.check(app)
     orders = {lane: queue.length(app, lane) for lane in queue.LANES}
     return "unread orders: " + ", ".join(f"{lane.rpartition('.')[2]} {count}" for lane, count in orders.items())
 

@@ -26,17 +26,29 @@ def erase(ids: tuple[str, ...], platform_id: str | None, external_id: str | None
     """Erase submissions: for every reader at once, their media unless others hold it.
 
     At most 100 at a time, newest first: call it again until nothing is found. What the media store does not give up now
-    is removed by upkeep.
+    is removed by upkeep. `media` says what happens to the bytes: they are removed, or stay because another submission
+    holds the same.
     """
     if bool(ids) == bool(external_id) or bool(platform_id) != bool(external_id) or len(ids) > MOST:
         raise click.UsageError(f"give up to {MOST} ids, or --platform and --external-id")
     settings = home.settings()
     with opened(settings) as session:
         found = _named(session, ids) if ids else _sent_as(session, platform_id or "", external_id or "")
-        rows = [{"id": row.id, "state": row.state, "received_at": row.received_at, "media": "kept"} for row in found]
+        going = erasure.removable(session, [row.id for row in found])
+        rows = [
+            {"id": row.id, "state": row.state, "received_at": row.received_at, "media": _planned(row, going)}
+            for row in found
+        ]
     for row in () if dry_run else rows:
-        row["media"] = _erased(settings, str(row["id"]))
+        row["media"] = _erased(settings, str(row["id"]), str(row["media"]))
     listed(rows, in_json)
+
+
+def _planned(row: Submission, going: set[str]) -> str:
+    """Returns what erasing a submission would do to its media."""
+    if row.media_sha256 is None:
+        return "none"
+    return "would be removed" if row.media_sha256 in going else "stays: another submission holds it"
 
 
 def _named(session: Session, ids: tuple[str, ...]) -> list[Submission]:
@@ -54,13 +66,13 @@ def _sent_as(session: Session, platform_id: str, external_id: str) -> list[Submi
     return found
 
 
-def _erased(settings: Settings, submission_id: str) -> str:
-    """Erases one submission; returns what became of its media."""
+def _erased(settings: Settings, submission_id: str, planned: str) -> str:
+    """Erases one submission; returns what became of its media. ``planned`` is what `_planned` said of it."""
     with opened(settings) as session:
         erasure.ask(session, submission_id, actor=ACTOR)
     try:
         with opened(settings) as session:
-            gone = erasure.remove(session, storage.connect(settings.media), submission_id)
+            erasure.remove(session, storage.connect(settings.media), submission_id)
     except WorldDown:
         return "removed once the store answers"
-    return "removed" if gone else "nothing, or held by others"
+    return "removed" if planned == "would be removed" else planned

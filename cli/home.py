@@ -116,18 +116,22 @@ class Home:
 
 
 def settings() -> Settings:
-    """Returns the settings of a chore: the operator's, or else those of the `unmask up` that runs in the home.
+    """Returns a chore's settings: the operator's, and what they leave out from the `unmask up` that runs in the home.
+
+    That one may have started one engine, and have been given the other.
 
     Raises:
-        BadSettings: when neither is there.
+        BadSettings: when neither is there, or the operator names other engines than those of that `unmask up`.
     """
     given = configuration.read(Given)
-    if not given.database_url:
-        found = Home(given.home).reached()
-        if not found:
-            raise BadSettings(f"UNMASK_DATABASE_URL is not set, and no `unmask up` runs in {given.home}")
+    engines = {"UNMASK_DATABASE_URL": given.database_url, "UNMASK_REDIS_URL": given.redis_url}
+    found = Home(given.home).reached()
+    if not found and not given.database_url:
+        raise BadSettings(f"UNMASK_DATABASE_URL is not set, and no `unmask up` runs in {given.home}")
+    if all(not named or named == found.get(name) for name, named in engines.items()):
         for name, value in found.items():
-            os.environ.setdefault(name, value)
+            if not os.environ.get(name):
+                os.environ[name] = value
     return configuration.load()
 
 

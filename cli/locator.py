@@ -34,7 +34,7 @@ def locator() -> None:
 @click.option("--backdrops", type=FOLDER, default=None, help="Pictures without a face; held_out/ in it is not learned.")
 @click.option("--cache", type=CACHE, default=Path(".unmask/locator"), show_default=True, help="The teacher's answers.")
 @click.option("--minutes", type=click.FloatRange(min=0), default=40.0, show_default=True)
-@click.option("--start", type=FILE, default=None, help="Weights (.pt) of an earlier run to go on from.")
+@click.option("--start", type=FILE, default=None, help="Weights (.pt or .onnx) of an earlier run to go on from.")
 @click.option("--coarse", type=click.FloatRange(0, 1), default=0.6, show_default=True, help="Share of small scenes.")
 @click.option("--peak", type=click.FloatRange(min=0), default=2e-3, show_default=True, help="Learning rate.")
 @click.option("--seed", type=int, default=1, show_default=True)
@@ -105,6 +105,8 @@ def evaluate(
         questions: list[Question] = [
             *held_out.whole(taught),
             *held_out.afar(taught, pictures, scenes),
+            *held_out.hard(taught, scenes),
+            *held_out.large(taught, pictures, scenes // 6),
             *held_out.composed(taught, pictures, scenes),
             *held_out.free(taught, pictures, scenes // 3),
         ]
@@ -120,6 +122,59 @@ def evaluate(
         click.echo(json.dumps({"figures": figures, "milliseconds": times}))
     else:
         _tell(figures, times)
+
+
+@locator.command("train-covers")
+@click.argument("folder", type=FOLDER, metavar="DATA")
+@click.option("--teacher", "teacher_file", type=FILE, required=True, help="A YuNet file, 320 pixels.")
+@click.option("--out", type=OUT, required=True, help="Where the ONNX file goes.")
+@click.option("--cache", type=CACHE, default=Path(".unmask/locator"), show_default=True, help="The teacher's answers.")
+@click.option("--at-most", type=click.IntRange(min=1), default=6000, show_default=True, help="Images of each source.")
+@click.option("--count", type=click.IntRange(min=1), default=9000, show_default=True, help="Faces to learn from.")
+@click.option("--epochs", type=click.IntRange(min=1), default=6, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+def train_covers(
+    folder: Path, teacher_file: Path, out: Path, cache: Path, at_most: int, count: int, epochs: int, seed: int
+) -> None:
+    """Train the measure of how much of a face is covered, on covers drawn over the faces under DATA/SOURCE/…"""
+    import torch
+
+    from model.occlusion import training
+
+    torch.set_num_threads(1)
+    with _progress() as progress:
+        taught = _taught(progress, folder, teacher_file, cache, at_most)
+        bar = progress.add_task("training", total=None)
+
+        def told(step: int, steps: int, loss: float) -> None:
+            progress.update(bar, total=steps, completed=step, description=f"training, loss {loss:.2f}")
+
+        training.train(taught, out, told, count, epochs, seed)
+
+
+@locator.command("evaluate-covers")
+@click.argument("folder", type=FOLDER, metavar="DATA")
+@click.option("--teacher", "teacher_file", type=FILE, required=True, help="A YuNet file, 320 pixels.")
+@click.option("--cache", type=CACHE, default=Path(".unmask/locator"), show_default=True, help="The teacher's answers.")
+@click.option("--at-most", type=click.IntRange(min=1), default=6000, show_default=True, help="Images of each source.")
+@click.option("--count", type=click.IntRange(min=1), default=150, show_default=True, help="Drawn covers of each kind.")
+@click.option("--masked", default="masked", show_default=True, help="The folder of DATA in which people wear masks.")
+def evaluate_covers(folder: Path, teacher_file: Path, cache: Path, at_most: int, count: int, masked: str) -> None:
+    """Measure how well covered faces are told from bare ones, on what training held out."""
+    from model import faces
+    from model.occlusion import evaluation
+
+    with _progress() as progress:
+        taught = _taught(progress, folder, teacher_file, cache, at_most)
+    figures = evaluation.drawn(taught, count)
+    if any(one.source == masked for one in taught):
+        figures[f"worn: {masked}"] = evaluation.worn(taught, faces.load(None), {masked})
+    table = Table("cover", "faces", "bare", "AUC", "told at .2", "bare at .2", "told at .3", "bare at .3", "off")
+    for name, each in figures.items():
+        rates = [f"{rate:.3f}" for limit in (0.2, 0.3) for rate in each.rates(limit)]
+        off = "" if each.off is None else f"{each.off:.3f}"
+        table.add_row(name, str(len(each.covered)), str(len(each.bare)), f"{each.auc:.3f}", *rates, off)
+    Console().print(table)
 
 
 def _taught(progress: Progress, folder: Path, teacher_file: Path, cache: Path, at_most: int) -> list[Taught]:

@@ -154,7 +154,7 @@ def _place(origin: Row) -> str:
 
 def address(settings: Settings, source_id: str) -> str:
     """Returns where a source's sender tells of media."""
-    base = settings.public_url or f"http://{settings.host}:{settings.port}"
+    base = settings.address
     return f"{base.rstrip('/')}/v1/hooks/{source_id}"
 
 

@@ -8,6 +8,7 @@ import httpx
 
 from moderation.errors import BadCredentials, UnmaskError
 
+_APPEALS = re.compile(r'name="appeals" value="(\d+)"')
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
@@ -40,7 +41,10 @@ class Visitor:
 
     def decide(self, flag_id: str, answer: str, note: str = "") -> None:
         """Answers a flag that we have claimed: `fake`, `real` or `unsure`."""
-        self._press(f"/flags/{flag_id}", f"/flags/{flag_id}/decision", answer=answer, note=note)
+        page = self._http.get(f"/flags/{flag_id}").text
+        seen = _APPEALS.search(page)
+        fields = {"answer": answer, "note": note, "appeals": seen[1] if seen else "0"}
+        self._press(f"/flags/{flag_id}", f"/flags/{flag_id}/decision", **fields)
 
     def _press(self, on: str, action: str, **fields: str) -> httpx.Response:
         """Reads the page ``on`` for its token and sends a form from there."""

@@ -13,11 +13,11 @@ def _run() -> None:
             connection=connection,
             target_metadata=tables.Base.metadata,
             compare_type=True,
-            transaction_per_migration=True,
         )
         with context.begin_transaction():
-            # two starting processes must not migrate at once; the lock ends with the connection
-            connection.exec_driver_sql("SELECT pg_advisory_lock(7386212)")
+            # Two starting processes must not migrate at once. The lock ends with the transaction: one that ended with
+            # the connection would stay behind on a connection of PgBouncer's.
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7386212)")
             context.run_migrations()
         connection.commit()
     engine.dispose()

@@ -27,7 +27,6 @@ from model.pixels import Frame
 from model.videos import Budget
 
 _FACELESS = (bands.NO_FACE,)
-MOST_FACES = 64  # of a picture: those are judged, and the others are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +159,7 @@ class Detector:
         budget: Budget | None = None,
         onlooker: Callable[[Frame], Any] | None = None,
         max_jpeg_pixels: int = pixels.MAX_JPEG_PIXELS,
-        most_faces: int = MOST_FACES,
+        most_faces: int = faces.MOST,
     ) -> None:
         self.release = panel.release
         self.panel = panel
@@ -184,7 +183,7 @@ class Detector:
         onlooker: Callable[[Frame], Any] | None = None,
         cache: Path | None = None,
         max_jpeg_pixels: int = pixels.MAX_JPEG_PIXELS,
-        most_faces: int = MOST_FACES,
+        most_faces: int = faces.MOST,
     ) -> Detector:
         """A detector from the release in a directory (the shipped lite one when None) on `auto`, `cpu` or `cuda:N`,
         with the face network `face_model` in place of the release's own. `max_pixels` bounds images, `max_jpeg_pixels`

@@ -1,8 +1,8 @@
 """Addresses that may be reached: public ones, and the networks that an operator allows.
 
 A URL is judged by what its host resolves to, never by how it is spelled, and refused when any one of its addresses is
-not public. The caller connects to `Target.address` and to nothing else, so that a second answer of the name server
-(DNS rebinding) cannot lead it elsewhere. Webhooks go out by https; media may be fetched by http, too.
+not public. The caller connects to the addresses of the `Target` and to nothing else, so that a second answer of the
+name server (DNS rebinding) cannot lead it elsewhere. Webhooks go out by https; media may be fetched by http, too.
 """
 
 import re
@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import zip_longest
 from urllib.parse import SplitResult, urlsplit
 
 from moderation.errors import ForbiddenAddress, Unresolved
@@ -26,6 +27,7 @@ MEDIA = ("https", "http")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 LONGEST_URL = 2048
 RESOLVING_SECONDS = 10.0
+MOST_ADDRESSES = 8  # of a host that are tried; all of them are judged
 LOOKUPS = threading.BoundedSemaphore(64)  # the system's resolver cannot be stopped: these many may be stuck in it
 HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 NAT64 = IPv6Network("64:ff9b::/96")
@@ -42,13 +44,21 @@ NOT_PUBLIC: tuple[Network, ...] = (
 
 @dataclass(frozen=True)
 class Target:
-    """Where a request goes: ``url`` names it, ``address`` is the one IP address to connect to."""
+    """Where a request goes: ``url`` names it, ``address`` is the IP address to connect to. ``others`` are the host's
+    further addresses, judged as well, for when that one is dead.
+    """
 
     url: str
     scheme: str
     host: str
     port: int
     address: str
+    others: tuple[str, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All addresses that may be connected to, in the order in which to try them."""
+        return (self.address, *self.others)
 
 
 def check(url: str, *, schemes: Sequence[str] = MEDIA, allowed_networks: Collection[str] = ()) -> None:
@@ -90,7 +100,17 @@ def resolve(
     host, port = parts.hostname or "", _port(parts)
     addresses = _addresses(host, port, resolver or _system, seconds)
     _judge(parts, addresses, schemes, [ip_network(network) for network in allowed_networks])
-    return Target(url, parts.scheme, host, port, str(addresses[0]))
+    first, *others = map(str, _by_turns(addresses)[:MOST_ADDRESSES])
+    return Target(url, parts.scheme, host, port, first, tuple(others))
+
+
+def _by_turns(addresses: Sequence[Address]) -> list[Address]:
+    """Orders addresses as they came, but with families in turn (RFC 8305, 4): a network may have lost one of them."""
+    unique = list(dict.fromkeys(addresses))
+    first = [address for address in unique if address.version == unique[0].version]
+    second = [address for address in unique if address.version != unique[0].version]
+    pairs = zip_longest(first, second)
+    return [address for pair in pairs for address in pair if address is not None]
 
 
 def _judge(

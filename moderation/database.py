@@ -37,9 +37,23 @@ def connect(url: str, *, pool: int = 5) -> Engine:
         pool_timeout=10,
         connect_args={"connect_timeout": 5},
     )
+    event.listen(engine, "connect", _prepares_nothing_behind_a_pooler)
     event.listen(engine, "checkin", _laid_down)
     event.listen(engine, "checkout", partial(_taken_up, engine))
     return engine
+
+
+def _prepares_nothing_behind_a_pooler(connection: Any, _record: ConnectionPoolEntry) -> None:
+    """Turns prepared statements off where a pooler such as PgBouncer stands between us and the server.
+
+    In transaction mode it gives each transaction another server connection, and a statement's name is then unknown
+    there, or somebody else's. A pooler shows itself: the process that answers is not the one that the client was told.
+    """
+    with connection.cursor() as cursor:
+        (answering,) = cursor.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    connection.rollback()
+    if answering != connection.info.backend_pid:
+        connection.prepare_threshold = None
 
 
 def _laid_down(_connection: object, record: ConnectionPoolEntry) -> None:

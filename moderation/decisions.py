@@ -8,18 +8,30 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from moderation import audit, deliveries, documents, flags, metrics
-from moderation.errors import AlreadyDecided, ClaimLost, NothingToUndo, Refused
-from moderation.tables import ANSWERS, Decision, Flag, Json, Person
+from moderation.errors import AlreadyDecided, AppealedMeanwhile, ClaimLost, NothingToUndo, Refused
+from moderation.tables import ANSWERS, Appeal, Decision, Flag, Json, Person
 
 LONGEST_NOTE = 4000
 
 
-def decide(session: Session, flag_id: str, person_id: str, answer: str, note: str, undo_seconds: float) -> Decision:
+def decide(
+    session: Session,
+    flag_id: str,
+    person_id: str,
+    answer: str,
+    note: str,
+    undo_seconds: float,
+    seen_appeals: int | None = None,
+) -> Decision:
     """Answers a flag that this person has claimed. `unsure` escalates: the flag stays open for a lead.
+
+    Args:
+        seen_appeals: how many appeals the person was shown; None: all there are.
 
     Raises:
         NotFound: when there is no such flag.
         AlreadyDecided, ClaimLost: when somebody was faster, or the claim has ended.
+        AppealedMeanwhile: when there are more appeals than ``seen_appeals``.
         Refused: for an unknown answer, or a note that is too long.
     """
     if answer not in ANSWERS or len(note) > LONGEST_NOTE or "\0" in note:
@@ -29,6 +41,9 @@ def decide(session: Session, flag_id: str, person_id: str, answer: str, note: st
         raise AlreadyDecided
     if not flags.holds(session, flag, person_id):
         raise ClaimLost
+    # Under the flag's lock: an appeal that comes later finds the flag decided, and opens it again.
+    if seen_appeals is not None and _appeals(session, flag) > seen_appeals:
+        raise AppealedMeanwhile
     before = state(flag)
     _supersede(session, flags.standing(session, flag_id))
     decision = Decision(flag_id=flag.id, person_id=person_id, answer=answer, note=note.strip())
@@ -44,6 +59,10 @@ def decide(session: Session, flag_id: str, person_id: str, answer: str, note: st
     session.flush()
     metrics.decided.labels(answer).inc()
     return decision
+
+
+def _appeals(session: Session, flag: Flag) -> int:
+    return session.scalars(select(func.count()).where(Appeal.submission_id == flag.submission_id)).one()
 
 
 def undo(session: Session, flag_id: str, person_id: str) -> Decision:

@@ -61,6 +61,12 @@ class AlreadyDecided(Conflict):
     slug = "already-decided"
 
 
+class AppealedMeanwhile(Conflict):
+    """This flag was appealed while you looked at it: read the appeal, then answer."""
+
+    slug = "appealed-meanwhile"
+
+
 class NothingToUndo(Conflict):
     """There is no standing decision of yours to undo."""
 

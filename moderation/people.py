@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from moderation import audit
+from moderation import audit, logins
 from moderation.errors import BadCredentials, NameTaken, NotFound, Refused
 from moderation.tables import ROLES, Person
 
@@ -71,13 +71,12 @@ def authenticate(session: Session, email: str, password: str) -> Person:
     return person
 
 
-def get(session: Session, person_id: str) -> Person | None:
-    """Returns a person who may still log in, or None."""
-    person = session.get(Person, person_id)
-    return None if person is None or person.disabled_at else person
+def find(session: Session, id_or_email: str) -> Person:
+    """Returns a person by id or e-mail address.
 
-
-def _existing(session: Session, id_or_email: str) -> Person:
+    Raises:
+        NotFound: when there is no such person.
+    """
     person = session.scalar(select(Person).where((Person.id == id_or_email) | (Person.email == id_or_email.lower())))
     if person is None:
         raise NotFound(f"there is nobody called {id_or_email}")
@@ -90,23 +89,25 @@ def disable(session: Session, id_or_email: str) -> Person:
     Raises:
         NotFound: when there is no such person.
     """
-    person = _existing(session, id_or_email)
+    person = find(session, id_or_email)
     if person.disabled_at is None:
         person.disabled_at = session.scalar(select(func.clock_timestamp()))
         audit.write(session, "system", "person.disabled", person.id)
+        logins.end_all(session, person.id, "system")
     return person
 
 
 def set_password(session: Session, id_or_email: str, password: str) -> Person:
-    """Replaces a password.
+    """Replaces a password and ends every session that began with the one before.
 
     Raises:
         NotFound: when there is no such person.
         Refused: when the password is too short.
     """
-    person = _existing(session, id_or_email)
+    person = find(session, id_or_email)
     person.password_hash = _hash(password)
     audit.write(session, "system", "person.password_set", person.id)
+    logins.end_all(session, person.id, "system")
     return person
 
 

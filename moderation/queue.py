@@ -91,6 +91,17 @@ def length(app: Celery, lane: str) -> int:
         return int(channel.client.llen(lane))
 
 
+def check(app: Celery) -> None:
+    """Writes to Redis, since one that is out of memory, or a replica, answers and takes no orders.
+
+    Raises:
+        ResponseError: when it refuses the write.
+        RedisError, OperationalError: when Redis is away.
+    """
+    with app.connection_for_write() as connection:
+        cast("Any", connection.default_channel).client.set("unmask.check", "", ex=60)
+
+
 def _ring(app: Celery, task: str, lane: str, most: int) -> bool:
     try:
         with app.producer_pool.acquire(block=True, timeout=3) as producer:

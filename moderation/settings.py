@@ -29,7 +29,9 @@ class Settings(BaseSettings):
     # the web
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
-    public_url: str | None = Field(None, description="how browsers reach the dashboard; https turns on secure cookies")
+    public_url: str | None = Field(
+        None, description="how browsers and platforms reach this installation; https turns on secure cookies"
+    )
     trusted_proxies: int = Field(0, ge=0, description="reverse proxies in front whose X-Forwarded-For is believed")
 
     # the detector
@@ -79,7 +81,10 @@ class Settings(BaseSettings):
     claim_seconds: float = Field(300, gt=0, description="a moderator's claim ends this long after the last heartbeat")
     undo_seconds: float = Field(10, ge=0, description="a decision leaves the house only after this long")
     session_hours: float = Field(12, gt=0)
-    login_attempts: str = Field("10 per 5 minutes", description="per address and per account")
+    login_attempts: str = Field(
+        "10 per 5 minutes",
+        description="wrong passwords of an address or a device; addresses that may fail at an account",
+    )
 
     # deliveries
     delivery_timeout: float = Field(15, gt=0)
@@ -95,6 +100,14 @@ class Settings(BaseSettings):
     upkeep_seconds: float = Field(5, gt=0, description="how often upkeep looks at the ledger")
     worker_metrics_port: int | None = Field(None, ge=1, le=65535, description="where a worker serves /metrics")
     progress: Path | None = Field(None, description="a file that a living worker touches, for liveness probes")
+
+    @property
+    def address(self) -> str:
+        """How this installation is reached, as its operator says: `public_url`, else where it listens."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+        host = everywhere.get(self.host, self.host)
+        host = f"[{host}]" if ":" in host else host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def media_limits(self) -> dict[str, Any]:

@@ -103,6 +103,23 @@ class Person(Base):
     disabled_at: Mapped[datetime | None]
 
 
+class LoginSession(Base):
+    """Somebody's session in the dashboard, from the login on. The browser holds the tokens; here are their SHA-256."""
+
+    __tablename__ = "sessions"
+    id: Mapped[str] = _id("ses")
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    sha256: Mapped[str] = mapped_column(unique=True)
+    device_sha256: Mapped[str | None] = mapped_column(index=True)  # a browser that is known to the account
+    address: Mapped[str]
+    agent: Mapped[str]
+    began_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
+    last_seen_at: Mapped[datetime] = _now()
+    ends_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]  # before its time: logged out, ended by somebody, or the password was changed
+    person: Mapped[Person] = relationship()
+
+
 class Endpoint(Base):
     """Where a platform wants its webhooks, and the secret they are signed with.
 

@@ -3,19 +3,18 @@
 The bucket is one that an operator named, and is trusted not to drip: the clock is looked at after each piece.
 """
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, BinaryIO
 
+from moderation.blobs import clients
 from moderation.errors import NotFetched, WorldDown
 from moderation.tables import Json
 from worker import connections
 from worker.downloads import Interrupted
 
 _PIECE = 65_536
-_making = threading.Lock()  # botocore's clients may be shared by threads, but not made by several at once
 
 
 def get(
@@ -26,6 +25,7 @@ def get(
     most: int,
     seconds: float,
     is_stopping: Callable[[], bool] = lambda: False,
+    admit: Callable[[int], object] = lambda _: None,
 ) -> int:
     """Writes an object into ``into``; returns its bytes.
 
@@ -34,6 +34,7 @@ def get(
         options: of the source: `bucket` lists those that it may name; `endpoint_url` and `region` say where they are.
         most: bytes that an object may have.
         seconds: on the clock for all of it.
+        admit: called with the object's length before it is read; it may raise.
 
     Raises:
         NotFetched: slug `forbidden-address`, `fetch-failed`, `fetch-timeout`, `fetch-status` or `too-large`.
@@ -48,12 +49,12 @@ def get(
     wanted |= {"VersionId": origin["version"]} if origin.get("version") else {}
     wanted |= {"IfMatch": f'"{origin["etag"]}"'} if origin.get("etag") else {}
     try:
-        with _making:
-            client = _client(options.get("endpoint_url") or None, options.get("region") or None)
+        client = _client(options.get("endpoint_url") or None, options.get("region") or None)
         answer = client.get_object(**wanted)
         with answer["Body"] as body:
             if answer["ContentLength"] > most:
                 raise NotFetched("too-large", f"the object is larger than {most} bytes")
+            admit(answer["ContentLength"])
             _read(body, into, most, until, is_stopping)
     except ClientError as error:
         raise _refusal(error) from error
@@ -89,8 +90,4 @@ def _refusal(error: Any) -> NotFetched:
 
 @cache
 def _client(endpoint_url: str | None, region: str | None) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "max_attempts": 2})
-    return boto3.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+    return clients.s3(endpoint_url=endpoint_url, region=region, read_seconds=15, attempts=2)

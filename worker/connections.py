@@ -1,9 +1,10 @@
-"""One connection to one pinned address, for callbacks that go out and for media that comes in.
+"""One connection to a pinned host, for callbacks that go out and for media that comes in.
 
 No proxies, no cookies, and no more time than it is given: the clock covers everything that happens on it. What a server
 says at the head of its answer is bounded as well, since parsers keep all of it.
 """
 
+import http
 import http.client
 import io
 import socket
@@ -18,8 +19,12 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from moderation.addresses import DEFAULT_PORTS, Target
+from worker import eyeballs
+from worker.eyeballs import left
 
 LONGEST_HEAD = 65_536  # bytes of status lines and headers, those of interim answers included
+
+__all__ = ["LONGEST_HEAD", "TROUBLE", "host", "left", "opened", "path", "retry_after"]
 
 # What a server or the way to it can do wrong; nothing else that these modules raise is about it.
 TROUBLE = (OSError, http.client.HTTPException)
@@ -27,7 +32,7 @@ TROUBLE = (OSError, http.client.HTTPException)
 
 @contextmanager
 def opened(target: Target, until: float) -> Iterator[http.client.HTTPConnection]:
-    """Connects to ``target.address``, with the name and certificate of ``target.host``, for the length of a block.
+    """Connects to one of ``target.addresses``, with the name and certificate of ``target.host``, for a block's length.
 
     Args:
         until: on the clock of `time.monotonic`. Past it the connection is cut, which a reader sees as its end: ask
@@ -36,7 +41,7 @@ def opened(target: Target, until: float) -> Iterator[http.client.HTTPConnection]
     Raises:
         TimeoutError, OSError: when it cannot be reached, or proves to be somebody else.
     """
-    stream = socket.create_connection((target.address, target.port), timeout=left(until))
+    stream = eyeballs.connect(target.addresses, target.port, until)
     try:
         if target.scheme == "https":
             stream.settimeout(left(until))
@@ -58,18 +63,6 @@ def opened(target: Target, until: float) -> Iterator[http.client.HTTPConnection]
         watchdog.cancel()
         connection.close()
         stream.close()
-
-
-def left(until: float) -> float:
-    """Returns the seconds until ``until``.
-
-    Raises:
-        TimeoutError: when there are none.
-    """
-    seconds = until - time.monotonic()
-    if seconds <= 0:
-        raise TimeoutError
-    return seconds
 
 
 def path(target: Target) -> str:
@@ -99,13 +92,23 @@ def retry_after(response: http.client.HTTPResponse) -> float | None:
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer whose head has a limit: the standard library's own is 100 headers of 64 KiB, and endless 100s."""
+    """An answer whose head has a limit: the standard library's own is 100 headers of 64 KiB, and endless 100s.
+
+    Interim answers (RFC 9110, 15.2) come before the final one and are skipped; the standard library skips 100 alone.
+    """
 
     def begin(self) -> None:
         head = _Head(self.fp.detach())
         self.fp = head
         super().begin()
         head.room = None
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            told: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+            if not 100 <= told[1] < 200 or told[1] == http.HTTPStatus.SWITCHING_PROTOCOLS:  # which nobody asked for
+                return told
+            http.client.parse_headers(self.fp)
 
 
 class _Head(io.BufferedReader):

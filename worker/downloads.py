@@ -37,12 +37,14 @@ def get(
     allowed_networks: Collection[str] = (),
     resolver: Resolver | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
+    admit: Callable[[int], object] = lambda _: None,
 ) -> int:
     """Writes the body that ``url`` leads to into ``into``; returns its bytes.
 
     Args:
         most: bytes that a body may have.
         seconds: on the clock for all of it: names, redirects, head and body.
+        admit: called with the length of a body that names one, before it is read; it may raise.
 
     Raises:
         NotFetched: slug `forbidden-address`, `fetch-failed`, `fetch-timeout`, `fetch-status`, `fetch-redirect`,
@@ -59,7 +61,7 @@ def get(
                 resolver=resolver,
                 seconds=min(connections.left(until), addresses.RESOLVING_SECONDS),
             )
-            elsewhere = _exchange(target, into, most, until, is_stopping)
+            elsewhere = _exchange(target, into, most, until, is_stopping, admit)
             if elsewhere is None:
                 return into.tell()
             if target.scheme == "https" and not elsewhere.lower().startswith("https:"):
@@ -78,7 +80,14 @@ def get(
     raise NotFetched("fetch-redirect", f"more than {REDIRECTS} redirects")
 
 
-def _exchange(target: Target, into: BinaryIO, most: int, until: float, is_stopping: Callable[[], bool]) -> str | None:
+def _exchange(
+    target: Target,
+    into: BinaryIO,
+    most: int,
+    until: float,
+    is_stopping: Callable[[], bool],
+    admit: Callable[[int], object],
+) -> str | None:
     """Asks one server; writes its body, or returns where it redirects to."""
     with connections.opened(target, until) as connection:
         headers = {
@@ -94,6 +103,7 @@ def _exchange(target: Target, into: BinaryIO, most: int, until: float, is_stoppi
             if response.status in (301, 302, 303, 307, 308):
                 return _location(response, target)
             _check(response, most)
+            admit(response.length or 0)
             _read(response, into, most, until, is_stopping)
             return None
 

@@ -5,7 +5,6 @@ later if that may help. The world is down: the submission goes back to the line,
 counted as a failed attempt, since the others that are being fetched must not go down with it.
 """
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -26,9 +25,10 @@ from moderation.blobs import Blobs
 from moderation.errors import BadMedia, NotFetched, NotFound, TooLarge, WorldDown
 from moderation.media import Facts
 from moderation.tables import Json, Source, Submission
-from worker import buckets, downloads
+from worker import buckets, downloads, rooms
 from worker.downloads import Interrupted
 from worker.leases import Keeper
+from worker.rooms import Landing
 
 FETCHERS = 12
 PER_PLATFORM = FETCHERS // 2
@@ -157,7 +157,7 @@ def _attempt(
 
 def _outcome(dock: Dock, lease: str, row: Submission, is_stopping: Callable[[], bool]) -> Outcome:
     try:
-        with tempfile.TemporaryFile(prefix="unmask-fetch-") as file:
+        with rooms.landing() as file:
             _bring(dock, row, file, is_stopping)
             return _store(dock, lease, row, file)
     except Interrupted:
@@ -171,7 +171,7 @@ def _outcome(dock: Dock, lease: str, row: Submission, is_stopping: Callable[[], 
         return _failed(dock, lease, row, NotFetched("fetch-failed", "the fetcher broke on this", may_pass=True))
 
 
-def _bring(dock: Dock, row: Submission, file: BinaryIO, is_stopping: Callable[[], bool]) -> None:
+def _bring(dock: Dock, row: Submission, file: Landing, is_stopping: Callable[[], bool]) -> None:
     """Writes the bytes that ``row`` names into ``file``."""
     origin = row.origin or {}
     if "url" in origin:
@@ -183,6 +183,7 @@ def _bring(dock: Dock, row: Submission, file: BinaryIO, is_stopping: Callable[[]
             allowed_networks=dock.allowed_networks,
             resolver=dock.resolver,
             is_stopping=is_stopping,
+            admit=file.admit,
         )
     elif "upload_id" in origin:
         try:
@@ -193,7 +194,8 @@ def _bring(dock: Dock, row: Submission, file: BinaryIO, is_stopping: Callable[[]
             raise NotFetched(error.slug, f"the upload is larger than {dock.max_bytes} bytes") from None
     else:
         options = _options(dock, row.source_id)
-        buckets.get(origin, options, file, most=dock.max_bytes, seconds=dock.seconds, is_stopping=is_stopping)
+        bounds = {"most": dock.max_bytes, "seconds": dock.seconds}
+        buckets.get(origin, options, file, **bounds, is_stopping=is_stopping, admit=file.admit)  # type: ignore[arg-type]
 
 
 def _options(dock: Dock, source_id: str | None) -> Json:

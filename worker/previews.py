@@ -35,7 +35,7 @@ def store(blobs: Blobs, sha256: str, content: bytes, frames: Sequence[Frame] = (
         preview, thumbnail = render(content) if shown is None else render(shown)
         strip = _strip([pictures[frame["index"]] for frame in timelines.strip(list(frames))]) if shown else None
     except Exception:
-        log.exception("preview_failed", sha256=sha256)
+        log.exception("preview_failed")  # without its digest, which would outlive an erasure
         return
     if strip is not None:
         blobs.put(storage.strip_key(sha256), io.BytesIO(strip))

@@ -1,4 +1,4 @@
-"""One signed POST to one pinned address. Redirects are failures, and the answer's body is not read.
+"""One signed POST to one pinned host. Redirects are failures, and the answer's body is not read.
 
 The answer's status is all that is read of it: what a receiver writes is of no use here, and would bring whatever an
 attacker can make a server say into our ledger.
@@ -28,7 +28,7 @@ class Answer:
 
 
 def post(target: Target, body: str, headers: Mapping[str, str], *, timeout: float) -> Answer:
-    """Sends ``body`` to ``target.address``, with the name and certificate of ``target.host``.
+    """Sends ``body`` to ``target``, with the name and certificate of ``target.host``.
 
     Args:
         timeout: seconds on the clock for everything, however slowly the receiver drips its answer.
@@ -49,5 +49,5 @@ def post(target: Target, body: str, headers: Mapping[str, str], *, timeout: floa
 
 def _read(response: HTTPResponse) -> Answer:
     status = response.status
-    error = "redirects are not followed" if 300 <= status < 400 else None if status < 300 else f"answered {status}"
-    return Answer(status, error, connections.retry_after(response))
+    error = "redirects are not followed" if 300 <= status < 400 else f"answered {status}"
+    return Answer(status, None if 200 <= status < 300 else error, connections.retry_after(response))

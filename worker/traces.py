@@ -1,80 +1,56 @@
 """Traces that generators leave in a file's metadata: PNG text, EXIF, XMP, IPTC, and the tags of a video.
 
-Kept of each is where it stands, whose it is, and the few words that name a tool or a model. A prompt is never kept,
-nor an author: they may be about a person, and that there is a prompt says all that is needed. Software that makes no
-pictures by itself (cameras, editors) is no trace. Metadata is easily written and easily lost: a trace is a claim, its
-absence is none, and it is read without decoding a pixel. It refuses to raise: what cannot be read is no trace.
+Only fields in which tools name themselves are read, and only whole product names count (`generators`), or structures
+that generators alone write. A caption, a title, an author or a camera's name is never a trace, whatever its words.
+
+A trace is where it stands, whose it is, and the few words that name a tool or a model. A prompt is not kept: it may be
+about a person, and that there is one says enough. Metadata is easily written and easily lost. So a trace is a claim,
+and its absence is none. No pixel is decoded, and what cannot be read is no trace.
 """
 
 import io
+import json
 import re
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image, IptcImagePlugin
 
 from model import pixels, videos
+from worker import generators, packets
 from worker.storable import storable
 
 MOST = 16  # traces of a file
-LONGEST_TEXT = 120  # characters kept of one
+LONGEST_TEXT = generators.LONGEST  # characters kept of one
 LONGEST_READ = 1 << 18  # bytes of one field that are looked at
 _IMAGE_FAULTS = (*pixels.FAULTS, zlib.error, ZeroDivisionError, MemoryError, Image.DecompressionBombError)
 
-# Words that name a generator wherever a tool names itself. The first that matches counts.
-TOOLS: Final = {
-    name: re.compile(pattern, re.IGNORECASE)
-    for name, pattern in {
-        "Stable Diffusion": r"stable[ _-]?diffusion|automatic1111|sd[ _-]?webui|\bsdxl\b|stability\.?ai|dreamstudio",
-        "ComfyUI": r"comfyui",
-        "InvokeAI": r"invoke[ _-]?ai",
-        "NovelAI": r"novel[ _-]?ai",
-        "Fooocus": r"fooocus",
-        "Draw Things": r"\bdraw things\b",
-        "DiffusionBee": r"diffusionbee",
-        "Midjourney": r"midjourney",
-        "DALL·E": r"dall[ ·•.-]?e\b|\bopenai\b|\bchatgpt\b|\bgpt-4o\b|\bsora\b",
-        "Firefly": r"adobe firefly|\bfirefly\b",
-        "Google AI": r"made with google ai|\bimagen\b|\bgemini\b|synthid",
-        "Meta AI": r"meta ai\b|imagined with ai",
-        "Bing Image Creator": r"bing image creator|microsoft designer",
-        "FLUX": r"black[ -]?forest[ -]?labs|\bflux\.?1\b",
-        "Ideogram": r"\bideogram\b",
-        "Leonardo": r"leonardo\.ai",
-        "Grok": r"\bgrok\b|\baurora\b.*xai",
-        "Runway": r"\brunway(ml)?\b",
-        "Kling": r"\bkling ?ai\b",
-        "Pika": r"\bpika ?labs\b",
-        "StyleGAN": r"stylegan\d?|thispersondoesnotexist",
-        "DeepFaceLab": r"deepfacelab|\bdfl\b.*merge",
-        "FaceSwap": r"\bfaceswap\b|\broop\b|facefusion|\breface\b",
-    }.items()
-}
-# Every repetition below is bounded: these texts are strangers'.
-_SETTINGS = re.compile(r"\bSteps: \d{1,6}, .{0,120}?(?:Sampler|CFG scale|Seed): ", re.DOTALL)  # the web UI's tail
+# The last line that web UIs write behind a prompt: a whole line, in their order. Repetitions are bounded.
+_SETTINGS = re.compile(
+    r"^Steps: \d{1,6}, (?:(?:Sampler|Schedule type|Scheduler|Distilled CFG Scale|CFG scale|Seed|Size|Guidance): "
+    r"[^,\n]{1,80}, ){1,6}(?:Seed|Size|CFG scale|Model|Model hash|Guidance): ",
+    re.MULTILINE | re.IGNORECASE,
+)
 _NAMED = re.compile(r"\b(Model|Version): ([\w .+-]{1,60})")
 _SOURCE = re.compile(
-    r"digitalsourcetype/(trainedAlgorithmicMedia|compositeWithTrainedAlgorithmicMedia|compositeSynthetic)"
+    r"(?:https?://cv\.iptc\.org/newscodes/digitalsourcetype/|digsrctype:)?"
+    r"(trainedAlgorithmicMedia|compositeWithTrainedAlgorithmicMedia|compositeSynthetic)"
 )
-_LABEL = re.compile(r"\bAIGC\b[\"'>:=\s{&quot;]{0,40}Label", re.IGNORECASE)  # the label that Chinese law asks for
-_TOOL_FIELDS = re.compile(
-    r"(?:CreatorTool|softwareAgent|Software|Credit)(?:=[\"']|>(?:\s{0,20}<[^>]{0,200}>){0,4})([^\"'<]{1,200})"
+_LABEL = re.compile(r'"Label"\s{0,4}:\s{0,4}"?[123]\b')  # the label that Chinese law asks for; 1 to 3 are synthetic
+_GRAPH = re.compile(r'\\?"class_type\\?"\s{0,4}:\s{0,4}\\?"[^"]')  # a graph may stand as a string inside an object
+_NODES = re.compile(r'"nodes"\s{0,4}:\s{0,4}\[')
+_LINKS = re.compile(r'"(?:links|last_node_id|last_link_id)"\s{0,4}:')
+_JOB = re.compile(
+    r"--(?:v|version|niji|ar|aspect|style|stylize|s|q|quality|chaos|raw|profile|sref|cref|seed|iw|weird|tile)\b"
+    r"[^\n]{0,400}Job ID: [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+    re.IGNORECASE,
 )
-# PNG keywords that only generators write
-_KEYWORDS: Final = {
-    "parameters": "Stable Diffusion",
-    "prompt": "ComfyUI",
-    "workflow": "ComfyUI",
-    "invokeai_metadata": "InvokeAI",
-    "invokeai_graph": "InvokeAI",
-    "sd-metadata": "InvokeAI",
-    "Dream": "InvokeAI",
-    "fooocus_scheme": "Fooocus",
-    "generation_data": "Stable Diffusion",
-    "AIGC": "AIGC label",
-}
+_LSTEIN = re.compile(r'^"[^\n]{1,4000}" -s ?\d{1,4} -S ?\d{1,12} -W ?\d{2,5} -H ?\d{2,5}')
+_VIDEO_TOOLS = frozenset(
+    {"encoder", "encoding_tool", "software", "creation_tool", "com.apple.quicktime.software", "tool"}
+)
 
 
 class Trace(NamedTuple):
@@ -101,28 +77,37 @@ def read(content: bytes) -> list[dict[str, str]]:
     ]
 
 
-def _judged(where: str, text: str) -> Iterator[Trace]:
-    """Traces in a field in which a tool may name itself, or a web UI put its settings."""
+def _tool(where: str, text: str) -> Iterator[Trace]:
+    """The trace in a field in which a tool names itself."""
+    if found := generators.named(text):
+        yield Trace(where, *found)
+
+
+def _settings(where: str, text: str) -> Iterator[Trace]:
+    """The trace in a field in which web UIs put how a picture was made."""
     text = text[:LONGEST_READ]
-    if _SETTINGS.search(text):
-        yield Trace(where, "Stable Diffusion", _models(text))
-        return
-    if source := _SOURCE.search(text):
-        yield Trace(where, "IPTC digital source type", source[1])
-    if _LABEL.search(text):
+    if match := _SETTINGS.search(text):
+        tail = text[match.start() :]
+        models = ", ".join(f"{key}: {value.strip()}" for key, value in _NAMED.findall(tail)[:2])
+        yield Trace(where, "Stable Diffusion", models)
+    elif _begins_object(text) and '"sui_image_params"' in text:
+        yield Trace(where, "SwarmUI", "")
+
+
+def _graph(where: str, text: str) -> Iterator[Trace]:
+    """The trace in a field that holds a ComfyUI graph, as it was run or as it was drawn."""
+    text = text[:LONGEST_READ]
+    if _begins_object(text) and (_GRAPH.search(text) or (_NODES.search(text) and _LINKS.search(text))):
+        yield Trace(where, "ComfyUI", "")
+
+
+def _label(where: str, text: str) -> Iterator[Trace]:
+    if _begins_object(text) and _LABEL.search(text[:LONGEST_READ]):
         yield Trace(where, "AIGC label", "")
-    if len(text) > 4 * LONGEST_TEXT:
-        return  # too long for a name: prose, in which any word may stand
-    for name, pattern in TOOLS.items():
-        if match := pattern.search(text):
-            yield Trace(where, name, match[0])
-            return
 
 
-def _models(text: str) -> str:
-    """`Model: …, Version: …` out of the web UI's settings, which stand behind the prompt."""
-    tail = text[_SETTINGS.search(text).start() :] if _SETTINGS.search(text) else ""  # type: ignore[union-attr]
-    return ", ".join(f"{key}: {value.strip()}" for key, value in _NAMED.findall(tail)[:2])
+def _begins_object(text: str) -> bool:
+    return text[:64].lstrip().startswith("{")
 
 
 def _png(content: bytes) -> Iterator[Trace]:
@@ -157,19 +142,35 @@ def _inflated(packed: bytes) -> bytes:
 
 
 def _keyword(where: str, keyword: str, text: str) -> Iterator[Trace]:
+    """A PNG keyword is a trace when what stands under it has the shape that the generator writes."""
     if keyword == "XML:com.adobe.xmp":
         yield from _xmp(text)
-    elif keyword in _KEYWORDS and (keyword not in {"parameters", "prompt"} or _is_generated(keyword, text)):
-        yield Trace(where, _KEYWORDS[keyword], _models(text))
-    elif keyword == "Description" and "Job ID:" in text:
-        yield Trace(where, "Midjourney", "Job ID")
-    elif keyword in {"Software", "Source", "Author", "Comment", "Title", "Description"}:
-        yield from _judged(where, text)
+    elif keyword == "Software":
+        yield from _tool(where, text)
+    elif keyword == "parameters":
+        yield from _settings(where, text)
+    elif keyword in ("prompt", "workflow"):
+        yield from _graph(where, text)
+    elif keyword == "AIGC":
+        yield from _label(where, text)
+    elif name := _by_shape(keyword, text[:LONGEST_READ]):
+        yield Trace(where, *name)
 
 
-def _is_generated(keyword: str, text: str) -> bool:
-    """Whether a word that others may use, too, is used as a generator uses it."""
-    return bool(_SETTINGS.search(text)) if keyword == "parameters" else text.lstrip().startswith("{")
+def _by_shape(keyword: str, text: str) -> tuple[str, str] | None:
+    """Returns a generator's name and the words to keep, for keywords that one generator alone writes."""
+    begins = _begins_object(text)
+    if keyword == "Description" and _JOB.search(text.strip()[-600:]):
+        return "Midjourney", "Job ID"
+    if keyword in ("invokeai_metadata", "invokeai_graph", "invokeai_workflow", "sd-metadata") and begins:
+        return "InvokeAI", ""
+    if keyword == "Dream" and _LSTEIN.search(text):
+        return "InvokeAI", ""
+    if keyword == "fooocus_scheme" and text.strip() in ("fooocus", "a1111"):
+        return "Fooocus", ""
+    if keyword == "generation_data" and begins and ('"models"' in text or '"baseModel"' in text):
+        return "Stable Diffusion", ""
+    return None
 
 
 def _image(content: bytes) -> Iterator[Trace]:
@@ -178,27 +179,45 @@ def _image(content: bytes) -> Iterator[Trace]:
         xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
         yield from _xmp(xmp if isinstance(xmp, str) else bytes(xmp)[:LONGEST_READ].decode("utf-8", "replace"))
         yield from _iptc(image)
-        comment = image.info.get("comment")  # of a JPEG or GIF
+        comment = image.info.get("comment")  # where web UIs put a GIF's settings
         if isinstance(comment, bytes):
-            yield from _judged("comment", comment[:LONGEST_READ].decode("utf-8", "replace"))
+            yield from _settings("comment", comment[:LONGEST_READ].decode("utf-8", "replace"))
 
 
 def _exif(image: Image.Image) -> Iterator[Trace]:
     exif = image.getexif()
-    fields: dict[str, Any] = {
-        name: exif.get(ExifTags.Base[name])
-        for name in ("Software", "Artist", "ImageDescription", "Make", "Model", "Copyright", "ProcessingSoftware")
-    }
-    fields["UserComment"] = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
-    for name, value in fields.items():
-        if value:
-            yield from _judged(f"exif:{name}", _exif_text(value))
+    for name in ("Software", "ProcessingSoftware"):
+        yield from _tool(f"exif:{name}", _exif_text(exif.get(ExifTags.Base[name])))
+    for name, mark in {"Make": "workflow:", "Model": "prompt:"}.items():  # ComfyUI's place in WebP
+        if (text := _exif_text(exif.get(ExifTags.Base[name]))).startswith(mark):
+            yield from _graph(f"exif:{name}", text.removeprefix(mark))
+    comment = _exif_text(exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment))
+    yield from _settings("exif:UserComment", comment)
+    yield from _label("exif:UserComment", _aigc(comment))
+
+
+def _aigc(comment: str) -> str:
+    """Returns the object under `AIGC` in a JSON comment, where the standard lets JPEGs carry their label."""
+    if not _begins_object(comment) or len(comment) > LONGEST_READ:
+        return ""
+    try:
+        label = json.loads(comment).get("AIGC")
+    except (ValueError, RecursionError, AttributeError):
+        return ""
+    return json.dumps(label) if isinstance(label, dict) else str(label or "")
 
 
 def _exif_text(value: object) -> str:
-    """EXIF comments begin with eight bytes that name their coding."""
+    """Returns a field's text. Comments begin with eight bytes that name their coding. Other texts are UTF-8 in
+    practice, which Pillow reads as Latin-1.
+    """
+    if isinstance(value, str):
+        try:
+            return value[:LONGEST_READ].encode("latin-1").decode()
+        except UnicodeError:
+            return value[:LONGEST_READ]
     if not isinstance(value, bytes):
-        return str(value)
+        return ""
     value = value[:LONGEST_READ]
     if value.startswith(b"UNICODE\0"):
         body = value[8:]
@@ -206,31 +225,31 @@ def _exif_text(value: object) -> str:
     return value.removeprefix(b"ASCII\0\0\0").decode("utf-8", "replace")
 
 
-def _xmp(text: str) -> Iterator[Trace]:
-    """Matched, not parsed: no XML parser meets these bytes."""
-    text = text[:LONGEST_READ]
-    if source := _SOURCE.search(text):
-        yield Trace("xmp:DigitalSourceType", "IPTC digital source type", source[1])
-    if _LABEL.search(text):
-        yield Trace("xmp:AIGC", "AIGC label", "")
-    for told in _TOOL_FIELDS.findall(text)[:MOST]:
-        yield from _judged("xmp:CreatorTool", told)
+def _xmp(packet: str) -> Iterator[Trace]:
+    for name, value in packets.properties(packet[:LONGEST_READ]):
+        where = f"xmp:{name}"
+        if name == "DigitalSourceType":
+            if source := _SOURCE.fullmatch(value):
+                yield Trace(where, "IPTC digital source type", source[1])
+        elif name == "AIGC":
+            yield from _label(where, value)
+        else:
+            yield from _tool(where, value)
 
 
 def _iptc(image: Image.Image) -> Iterator[Trace]:
-    told: dict[tuple[int, int], Any] = IptcImagePlugin.getiptcinfo(image) or {}  # type: ignore[arg-type]
-    for name, field in {"Program": (2, 65), "By-line": (2, 80), "Credit": (2, 110), "Source": (2, 115)}.items():
-        values = told.get(field) or b""
-        for value in values if isinstance(values, list) else [values]:
-            yield from _judged(f"iptc:{name}", bytes(value)[:LONGEST_READ].decode("utf-8", "replace"))
+    records: dict[tuple[int, int], Any] = IptcImagePlugin.getiptcinfo(image) or {}  # type: ignore[arg-type]
+    values = records.get((2, 65)) or b""  # Originating Program; bylines, credits and sources are people's words
+    for value in values if isinstance(values, list) else [values]:
+        yield from _tool("iptc:Program", bytes(value)[:LONGEST_READ].decode("utf-8", "replace"))
 
 
 def _video(content: bytes) -> Iterator[Trace]:
     for name, text in videos.tags(content).items():
         where = f"video:{storable(name, 40)}"
-        if text.lstrip().startswith("{") and '"class_type"' in text:  # a ComfyUI graph, in whichever tag it was put
-            yield Trace(where, "ComfyUI", "")
-        elif name.upper() == "AIGC":
-            yield Trace(where, "AIGC label", "")
+        if name.upper() == "AIGC":
+            yield from _label(where, text)
+        elif name.lower() in _VIDEO_TOOLS:
+            yield from _tool(where, text)
         else:
-            yield from _judged(where, text)
+            yield from _graph(where, text)  # in whichever tag it was put

@@ -10,7 +10,7 @@ from functools import partial
 from celery import Celery
 from sqlalchemy.orm import Session, sessionmaker
 
-from moderation import deliveries, fetches, logs, queue, retention, sources, submissions, uploads, verdicts
+from moderation import deliveries, fetches, logins, logs, queue, retention, sources, submissions, uploads, verdicts
 from moderation.blobs import Blobs
 from moderation.tables import PRIORITIES
 from worker import erasing
@@ -46,6 +46,7 @@ def run(
         "forgotten": lambda session: retention.forget_keys(session, idempotency_hours),
         "messages": lambda session: retention.forget_deliveries(session, delivery_days),
         "events": sources.forget,
+        "sessions": logins.forget,
         "errands": sources.outstanding,
         "waiting": submissions.waiting,
         "fetching": fetches.waiting,

@@ -6,7 +6,8 @@ happen to a flag is the domain's to say.
 
 from flask import Flask
 
-from api.dashboard import listing, login, pages, pictures, platforms, review, sources, trail, trial, words
+from api.dashboard import listing, login, pages, pictures, platforms, review, sessions, sources, trail, trial, words
+from api.dashboard.attempts import EXTENSION, Attempts
 from moderation.settings import Settings
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "platforms",
     "register",
     "review",
+    "sessions",
     "sources",
     "trail",
     "trial",
@@ -38,4 +40,4 @@ def register(app: Flask, settings: Settings) -> None:
     pages.csrf.init_app(app)
     login.manager.init_app(app)
     app.register_blueprint(pages.blueprint)
-    login.throttle(app, settings)
+    app.extensions[EXTENSION] = Attempts(settings)

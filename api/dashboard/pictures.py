@@ -1,5 +1,7 @@
 """Previews, thumbnails and strips of frames: the only images that the dashboard shows, made by a worker as WebP.
 
+Their addresses name the submission and not the bytes: addresses end up in logs, which outlive an erasure.
+
 Shown to those who are logged in, and only of media that lies before people, or that they are trying themselves. The
 uploaded bytes themselves are never served: what a stranger sent is not this site's to send on.
 """
@@ -21,14 +23,15 @@ from moderation.tables import Flag, Submission
 KEYS: Final = {"preview": storage.preview_key, "thumbnail": storage.thumbnail_key, "strip": storage.strip_key}
 
 
-@blueprint.get("/media/<sha256>/<any(preview, thumbnail, strip):kind>")
-def picture(sha256: str, kind: str) -> ResponseReturnValue:
+@blueprint.get("/media/<id:submission_id>/<any(preview, thumbnail, strip):kind>")
+def picture(submission_id: str, kind: str) -> ResponseReturnValue:
     """Sends a preview (long side up to 1600 px), a thumbnail (320 px), a clip's strip, or a drawn notice that there is
     none.
     """
     with collaborators().sessions.begin() as ledger:
-        if not _may_see(ledger, sha256):
-            abort(404)
+        sha256 = _visible(ledger, submission_id)
+    if sha256 is None:
+        abort(404)
     try:
         response = Response(collaborators().blobs.read(KEYS[kind](sha256)), mimetype="image/webp")
     except NotFound:
@@ -39,11 +42,12 @@ def picture(sha256: str, kind: str) -> ResponseReturnValue:
     return response
 
 
-def _may_see(ledger: Session, sha256: str) -> bool:
+def _visible(ledger: Session, submission_id: str) -> str | None:
+    """Returns the digest of a submission's media, if the visitor may see it."""
     before_people = select(Flag.id).where(Flag.submission_id == Submission.id).exists()
     mine = Submission.person_id == current_user.id
-    found = select(Submission.id).where(Submission.media_sha256 == sha256, or_(before_people, mine))
-    return ledger.scalar(found.limit(1)) is not None
+    named = (Submission.id == submission_id, Submission.erase_asked_at.is_(None))
+    return ledger.scalar(select(Submission.media_sha256).where(*named, or_(before_people, mine)))
 
 
 def has_preview(sha256: str | None) -> bool:

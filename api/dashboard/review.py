@@ -117,7 +117,8 @@ def decide(flag_id: str) -> ResponseReturnValue:
     settings = collaborators().settings
     try:
         with collaborators().sessions.begin() as ledger:
-            decisions.decide(ledger, flag_id, current_user.id, answer, note, settings.undo_seconds)
+            undo_seconds, seen = settings.undo_seconds, request.form.get("appeals", 0, type=int)
+            decisions.decide(ledger, flag_id, current_user.id, answer, note, undo_seconds, seen)
     except Conflict as error:
         return _page(flag_id, error, note)
     collaborators().bell.deliveries()

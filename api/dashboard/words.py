@@ -25,6 +25,7 @@ FAILURES = {
     "fetch-status": "Its server did not give it",
     "fetch-redirect": "Its server redirects too often, to nowhere, or away from https",
     "fetch-encoded": "Its server compressed it unasked",
+    "no-room": "There is no room here for a file of that size",
     "upload-missing": "Nothing was uploaded",
     "too-large": "The file is larger than accepted",
     "torn-file": "The file is incomplete or damaged",

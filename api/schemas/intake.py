@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from api.schemas.service import Problem
 from api.schemas.submissions import Accepted, SubmissionForm
-from api.schemas.values import IdempotencyKey, Storable, Strict, Url
+from api.schemas.values import IdempotencyKey, Name, Size, Storable, Strict, Url
 
 MOST_ITEMS = 100
 
@@ -56,13 +56,11 @@ class Batch(BaseModel):
 class UploadForm(Strict):
     """A file that is to come."""
 
-    bytes: int = Field(ge=1, strict=True, description="the file's exact size")
+    bytes: Size = Field(description="the file's exact size")
     content_type: str = Field(
         pattern=r"^[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}$", description="to be sent with the file"
     )
-    filename: Annotated[str, Field(max_length=255), Storable] | None = Field(
-        None, description="for your own logs; it is not kept"
-    )
+    filename: Name | None = Field(None, description="for your own logs; it is not kept")
 
 
 class UploadAddress(BaseModel):
@@ -85,7 +83,8 @@ class AppealForm(Strict):
     """An objection to what became of a submission."""
 
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000), Storable] = Field(
-        description="what moderators read, in the words of whoever objects"
+        description="what moderators read, in the words of whoever objects",
+        json_schema_extra={"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"},
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas.values import Band, Context, ExternalId, Priority, State, Strict, Time, Url
+from api.schemas.values import Band, Context, ExternalId, HttpsUrl, Priority, State, Strict, Time
 
 
 class SubmissionForm(Strict):
@@ -14,7 +14,9 @@ class SubmissionForm(Strict):
     external_id: ExternalId | None = Field(None, description="your own name for it; comes back everywhere")
     priority: Priority | None = Field(None, description="which line it waits in; your policy's where absent")
     context: Context = Field(default_factory=dict, description="a JSON object of at most 16 KiB that moderators see")
-    callback_url: Url | None = Field(None, description="is told of the outcome, in addition to your webhook endpoints")
+    callback_url: HttpsUrl | None = Field(
+        None, description="is told of the outcome, in addition to your webhook endpoints"
+    )
 
 
 class IdempotencyHeader(BaseModel):
@@ -43,7 +45,9 @@ class SubmissionFilter(Strict):
     external_id: ExternalId | None = None
     since: Time | None = Field(None, description="received at or after; RFC 3339 with an offset")
     limit: int = Field(50, ge=1, le=100)
-    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before")
+    cursor: str | None = Field(
+        None, pattern=r"^[0-9]{16}_sub_[0-9a-z]{26}$", description="`next_cursor` of the page before"
+    )
 
 
 class Links(BaseModel):
@@ -66,9 +70,10 @@ class Failure(BaseModel):
 
     Of media at a URL or in a bucket: `forbidden-address` (it leads, itself or by a redirect, to where Unmask does not
     connect), `fetch-failed` (no connection, no such host, or it ended early), `fetch-timeout`, `fetch-status` (the
-    server answered something else than 200), `fetch-redirect` (too many, to nowhere, or away from https),
-    `fetch-encoded` (it compressed the body unasked), `too-large`. Of an upload: `upload-missing`. Trouble that may pass
-    was tried again before. Of the file: the same slugs as when it is sent, such as `torn-file`.
+    server answered something else than 200), `fetch-redirect` (too many, to nowhere, or away from https), `fetch-
+    encoded` (it compressed the body unasked), `too-large`, `no-room` (for a file of that size, here). Of an upload:
+    `upload-missing`. Trouble that may pass was tried again before. Of the file: the same slugs as when it is sent,
+    such as `torn-file`.
     """
 
     slug: str = Field(description="stable; never changes its meaning")

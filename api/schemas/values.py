@@ -67,9 +67,24 @@ def _time(sent: object) -> object:
     return sent
 
 
+def _whole(sent: object) -> object:
+    """Lets 5.0 through as 5: JSON knows no integers, and JSON Schema counts it as one."""
+    return int(sent) if isinstance(sent, float) and sent.is_integer() else sent
+
+
 Storable = AfterValidator(_storable)
 ExternalId = Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"), Storable]
-Url = Annotated[str, Field(min_length=1, max_length=2048, json_schema_extra={"format": "uri"}), Storable]
+
+# What the contract says of addresses is what is taken wherever Unmask runs: a name, the usual ports, ASCII. More may be
+# taken (an IP address, a private network that the operator allows), and where a name leads is not in its text.
+_PLACE = r"://([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,20}(:(80|443))?([/?#][!-\[\]-~]*)?$"
+NO_NUL = r"^[^\u0000]*$"
+Url = Annotated[str, Field(min_length=1, max_length=2048, json_schema_extra={"pattern": f"^https?{_PLACE}"}), Storable]
+HttpsUrl = Annotated[
+    str, Field(min_length=1, max_length=2048, json_schema_extra={"pattern": f"^https{_PLACE}"}), Storable
+]
+Name = Annotated[str, Field(max_length=255, json_schema_extra={"pattern": NO_NUL}), Storable]
+Size = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)]
 Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 Context = Annotated[dict[str, Any], BeforeValidator(_context)]
 IdempotencyKey = Annotated[str, Field(max_length=255, pattern=r"^[!-~]+$")]

@@ -4,21 +4,21 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from api.schemas.values import DeliveryState, Event, FromRow, Strict, Url
+from api.schemas.values import DeliveryState, Event, FromRow, HttpsUrl, Strict
 from moderation import signatures
 
 
 class EndpointForm(Strict):
     """A webhook endpoint to add."""
 
-    url: Url = Field(description="https, public")
+    url: HttpsUrl = Field(description="https, public")
     events: list[Event] = Field(default=[], max_length=20, description="which events it wants; none means all")
 
 
 class EndpointChange(Strict):
     """What to change of a webhook endpoint; what is absent or null stays as it is."""
 
-    url: Url | None = Field(None, description="https, public; what waits for the endpoint goes there, too")
+    url: HttpsUrl | None = Field(None, description="https, public; what waits for the endpoint goes there, too")
     events: list[Event] | None = Field(None, max_length=20, description="which events it wants; none means all")
     enabled: bool | None = Field(None, description="true enables it again, with a clean slate")
 

@@ -20,7 +20,7 @@ import onnx
 from numpy.typing import NDArray
 
 from model import faces, views
-from model.locator import backdrops, photographs, questions, scenes
+from model.locator import backdrops, photographs, questions, scenes, traits
 from model.locator.photographs import Stock
 from model.locator.questions import Question
 from model.locator.teacher import SURE, Taught
@@ -57,7 +57,8 @@ class Tally:
 
 def ask(finder: faces.FaceFinder, asked: Iterable[Question]) -> dict[str, Tally]:
     """`finder`'s answers to `asked`, by what they are counted under and by size of face: "all: 16-40 px" over the
-    images as they are, "afar: ..." and "scenes: ..." over those made of them.
+    images as they are, "afar: ..." and others over those made of them; and images as they are by "light: ...", "pose:
+    ..." and "tone: ...".
     """
     tallies: defaultdict[str, Tally] = defaultdict(Tally)
     for name, image, rows in asked:
@@ -68,7 +69,7 @@ def ask(finder: faces.FaceFinder, asked: Iterable[Question]) -> dict[str, Tally]
         tally.images += 1
         tally.false += int((overlaps(boxes, rows[:, :4]).max(1, initial=0) < 0.3).sum())
         for truth, row in zip(overlaps(sure[:, :4], boxes), sure, strict=True):
-            for counted in (tally, *(tallies[band] for band in _bands(name, row))):
+            for counted in (tally, *(tallies[heading] for heading in _headings(name, image, row))):
                 counted.truths += 1
                 if truth.max(initial=0) >= MATCH:
                     counted.found += 1
@@ -77,10 +78,13 @@ def ask(finder: faces.FaceFinder, asked: Iterable[Question]) -> dict[str, Tally]
     return dict(tallies)
 
 
-def _bands(name: str, row: faces.Floats) -> list[str]:
+def _headings(name: str, image: views.Image, row: faces.Floats) -> list[str]:
+    """What else a face of `row` is counted under: its size, and in images as they are its light, pose and tone."""
     size = float(np.sqrt(row[2] * row[3]))
-    made = name if name in (questions.FAR, questions.SCENES) else "all"
-    return [f"{made}: {least}-{most} px" for least, most in BANDS if least <= size < most]
+    as_it_is = name not in (questions.FAR, questions.SCENES, *questions.HARD, *questions.LARGE)
+    made = "all" if as_it_is else name
+    bands = [f"{made}: {least}-{most} px" for least, most in BANDS if least <= size < most]
+    return bands + (traits.traits(image, row) if as_it_is else [])
 
 
 def _astray(face: faces.FoundFace, row: faces.Floats) -> list[float]:

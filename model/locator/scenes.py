@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import faces, views
-from model.locator import backdrops
+from model.locator import backdrops, lights
 from model.locator.photographs import Stock
 from model.locator.teacher import SURE, Taught, pyramid
+from model.occlusion import drawing
 
 SPANS = (
     (0.0, 44.0),
@@ -25,6 +26,8 @@ SPANS = (
 OWNED = 1.25  # strides around its centre that a face owns on each axis
 SHADE = 2.2  # strides around it that are neither face nor background
 LEAST = 13.0  # pixels: smaller faces are neither
+COVERED, SHADOWED, DIM = 0.18, 0.2, 0.15  # the shares of faces, faces and scenes
+HIDDEN = 0.65  # of a face's oval under a cover: from here on it is neither
 
 MIRRORED = [2, 3, 0, 1, 4, 5, 8, 9, 6, 7]  # landmark columns when left and right change places
 
@@ -51,6 +54,12 @@ def compose(rng: np.random.Generator, taught: list[Taught], stock: Stock, side: 
         for _ in range(int(rng.integers(1, 9)) if kind < 0.85 else 0):
             add(rng, scene, _piece(rng, taught, stock))
     _hide_parts(rng, scene)
+    _cover(rng, scene)
+    for row in scene.rows:
+        if rng.random() < SHADOWED:
+            lights.shadow(rng, scene.image, row)
+    if rng.random() < DIM:
+        scene.image = lights.dim(rng, scene.image)
     scene.image = worn(rng, scene.image)
     return scene
 
@@ -188,6 +197,15 @@ def _hide_parts(rng: np.random.Generator, scene: Scene) -> None:
             region = scene.image[top : top + max(1, int(down)), left : left + max(1, int(across))]
             if region.size:
                 region[:] = cv2.resize(backdrops.drawn(rng, 32), (region.shape[1], region.shape[0]))
+
+
+def _cover(rng: np.random.Generator, scene: Scene) -> None:
+    """Put masks, glasses, bars, captions and other covers over some faces; one that is mostly hidden becomes doubt."""
+    for row in scene.rows:
+        if rng.random() < COVERED and row[14] >= SURE:
+            place = drawing.Place(row[:4], row[4:14])
+            if drawing.share(drawing.draw(rng, scene.image, place), place) > HIDDEN:
+                row[14] = 0.0
 
 
 def worn(rng: np.random.Generator, image: views.Image) -> views.Image:

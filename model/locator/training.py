@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from model import faces, views
-from model.locator import network, photographs, scenes
+from model.locator import network, photographs, restoring, scenes
 from model.locator.photographs import Stock
 from model.locator.teacher import Taught
 
@@ -33,6 +33,7 @@ COARSE_SIDE = 192
 WARMING = 0.04  # of the time
 FINISHING = 0.8  # of the time: from here on all scenes are large
 RUNNING_MEAN = 0.9985
+RESTORED = 12  # batches on which an exported locator's normalisation is measured
 MISTAKEN = 0.3  # confidence from which a start's false face counts as one
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -111,8 +112,8 @@ def train(
     workers: int = 1,
 ) -> None:
     """Learn from the images of `taught` that are not held out and have a face, before backgrounds of which some are
-    pieces of `pictures`, which have none; write `out`, and beside it the weights
-    as `.pt` from which another run may `start`, every 500 steps and at the end. `told(share, step, loss)` hears of
+    pieces of `pictures`, which have none; write `out`, and beside it the weights as `.pt`, every 500 steps and at the
+    end. Another run may `start` from those, or from an exported `.onnx`. `told(share, step, loss)` hears of
     progress. Raises ValueError where no image has a face.
     """
     lessons = [one for one in taught if not one.held_out and len(one.sure)]
@@ -121,7 +122,7 @@ def train(
     torch.manual_seed(plan.seed)
     locator = network.Locator()
     if start:
-        locator.load_state_dict(torch.load(start, weights_only=True))
+        locator = _started(start, lessons, Stock(pictures, []), plan)
     locator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # four times as fast on a CPU
     mean = copy.deepcopy(locator).eval()
     stock = Stock(pictures, _mistakes(locator, pictures) if start else [])
@@ -139,6 +140,17 @@ def train(
         if step % 500 == 0 or share >= 1:
             torch.save(mean.state_dict(), out.with_suffix(".pt"))
             network.export(mean, out, faces.YUNET_THRESHOLD, {"scenes": str(step * plan.batch)})
+
+
+def _started(start: Path, lessons: list[Taught], stock: Stock, plan: Plan) -> network.Locator:
+    """The locator whose weights (.pt) an earlier run left, or that an exported file (.onnx) holds."""
+    if start.suffix == ".onnx":
+        drawn = DataLoader(Composed(lessons, stock, views.CANVAS, plan.seed), plan.batch)
+        canvases = (batch[0].permute(0, 3, 1, 2).float() for batch in itertools.islice(drawn, RESTORED))
+        return restoring.restored(start, canvases).train()
+    locator = network.Locator()
+    locator.load_state_dict(torch.load(start, weights_only=True))
+    return locator
 
 
 def _mistakes(locator: network.Locator, pictures: list[views.Image]) -> list[views.Image]:

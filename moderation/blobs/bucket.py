@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, BinaryIO, ClassVar
 
-from moderation.blobs import keys
+from moderation.blobs import clients, keys
 from moderation.blobs.store import Found, Invitation, Page, copy
 from moderation.errors import NotFound, WorldDown
 
@@ -16,21 +16,11 @@ class Bucket:
     is_far: ClassVar[bool] = True
 
     def __init__(self, bucket: str, prefix: str, upload_endpoint: str | None = None) -> None:
-        import boto3  # here, so that a directory store does not pay half a second of imports
-        from botocore.config import Config
-
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""
-        config = Config(
-            connect_timeout=5,
-            read_timeout=30,
-            retries={"mode": "standard", "max_attempts": 3},
-            signature_version="s3v4",  # the one that binds a presigned address to a length
-        )
-        self.client: Any = boto3.client("s3", config=config)
-        self.signer: Any = (
-            boto3.client("s3", config=config, endpoint_url=upload_endpoint) if upload_endpoint else self.client
-        )
+        signed: dict[str, Any] = {"signature_version": "s3v4"}  # which binds a presigned address to a length
+        self.client: Any = clients.s3(**signed)
+        self.signer: Any = clients.s3(endpoint_url=upload_endpoint, **signed) if upload_endpoint else self.client
 
     def _where(self, key: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self.prefix + keys.checked(key)}

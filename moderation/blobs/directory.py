@@ -132,4 +132,5 @@ def _disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise WorldDown(f"the media directory cannot be used: {error}") from error
+        # Not the path, which holds a digest: logs outlive erasures.
+        raise WorldDown(f"the media directory cannot be used: {error.strerror or type(error).__name__}") from None

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from moderation.blobs import clients
 from moderation.errors import NotFound, Refused, WorldDown
 from moderation.sources.adapters import s3
 from moderation.sources.events import Medium, Terms
@@ -74,12 +75,6 @@ def _medium(bucket: str, one: Mapping[str, Any]) -> Medium:
 
 
 def _client(options: Mapping[str, str]) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(
-        "s3",
-        endpoint_url=options.get("endpoint_url") or None,
-        region_name=options.get("region") or None,
-        config=Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4}),
+    return clients.s3(
+        endpoint_url=options.get("endpoint_url") or None, region=options.get("region") or None, attempts=4
     )

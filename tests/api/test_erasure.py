@@ -48,3 +48,28 @@ def test_priorities_are_those_that_the_policy_allows(caller: Caller, Session: Se
     for asked, got in (({}, "bulk"), ({"priority": "urgent"}, "default"), ({"priority": "bulk"}, "bulk")):
         accepted = caller.send(**asked).get_json()
         assert caller.get(accepted["links"]["self"]).get_json()["priority"] == got
+
+
+def test_a_request_under_the_key_of_something_erased_is_a_new_request(caller: Caller) -> None:
+    accepted = caller.send(key="k-1", external_id="post-1").get_json()
+    assert caller.delete(accepted["links"]["self"]).status_code == 204
+    again = caller.send(key="k-1", external_id="post-2")
+    assert again.status_code == 202
+    assert again.get_json()["id"] != accepted["id"]
+
+
+def test_logs_name_no_digest_from_intake_to_erasure(
+    caller: Caller, blobs: Blobs, score: Callable[[], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    accepted = caller.send(external_id="post-1", key="k-1").get_json()
+    score()
+    digest = caller.get(accepted["links"]["self"]).get_json()["sha256"]
+    assert caller.delete(accepted["links"]["self"]).status_code == 204
+    told = capsys.readouterr()
+    assert "path=/v1/submissions" in told.out + told.err
+    assert digest not in told.out + told.err
+    path = blobs._path(f"media/{digest}")  # type: ignore[attr-defined]
+    path.mkdir(parents=True)
+    with pytest.raises(WorldDown) as error:
+        blobs.read(f"media/{digest}")
+    assert digest not in str(error.value)

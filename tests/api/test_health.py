@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from apiflask import APIFlask
 from celery import Celery
+from redis import Redis
 from sqlalchemy import text
 
 from api import application
+from cli import engines as embedded
 from moderation import blobs as storage
 from moderation import queue
 from moderation.blobs import Blobs
@@ -38,6 +40,27 @@ def test_without_redis_it_is_not_ready(settings: Settings, Session: Sessions, bl
     app = application.create(settings, session_factory=Session, blobs=blobs, queue=orders)
     answer = app.test_client().get("/readyz")
     assert (answer.status_code, answer.get_json()["checks"]) == (503, OK | {"redis": "away"})
+
+
+@pytest.mark.parametrize("trouble", ["out of memory", "replica"])
+def test_a_redis_that_answers_and_refuses_writes_is_not_ready(
+    settings: Settings, Session: Sessions, blobs: Blobs, tmp_path: Path, trouble: str
+) -> None:
+    with embedded.redis(tmp_path / "redis") as url, Redis.from_url(url) as redis:
+        orders = queue.application(url)
+        app = application.create(settings, session_factory=Session, blobs=blobs, queue=orders)
+        assert app.test_client().get("/readyz").status_code == 200
+        if trouble == "replica":
+            redis.replicaof("127.0.0.1", "1")
+        else:
+            redis.config_set("maxmemory", "1")
+        assert redis.ping()
+        answer = app.test_client().get("/readyz")
+        assert (answer.status_code, answer.get_json()["checks"]) == (503, OK | {"redis": "refuses writes"})
+        redis.config_set("maxmemory", "0")
+        redis.replicaof("NO", "ONE")
+        assert app.test_client().get("/readyz").status_code == 200
+        orders.close()
 
 
 def test_without_the_database_it_is_not_ready(settings: Settings, blobs: Blobs, orders: Celery) -> None:

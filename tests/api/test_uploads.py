@@ -39,7 +39,7 @@ def sent(caller: Caller, url: str, body: bytes = BODY) -> TestResponse:
 
 def test_a_file_is_announced_put_and_submitted(caller: Caller, blobs: Blobs, Session: Sessions) -> None:
     told = announce(caller)
-    assert told["url"].startswith(f"http://localhost/v1/uploads/{told['upload_id']}?expires=")
+    assert told["url"].startswith(f"http://127.0.0.1:8000/v1/uploads/{told['upload_id']}?expires=")
     assert told["headers"] == {"Content-Type": "image/jpeg"}
     early = caller.post("/v1/submissions", {"upload_id": told["upload_id"]})
     assert (early.status_code, slug(early)) == (409, "upload-missing")
@@ -71,7 +71,7 @@ def test_any_other_number_of_bytes_is_refused(
     told = announce(caller, 5)
     for length in (str(len(body)), None):  # None: chunked, so that only the bytes themselves tell
         environ = {"wsgi.input_terminated": True} if length is None else {"CONTENT_LENGTH": length}
-        path = told["url"].removeprefix("http://localhost")
+        path = told["url"].removeprefix("http://127.0.0.1:8000")
         answer = caller.client.open(
             path, method="PUT", input_stream=io.BytesIO(body), content_type="image/jpeg", environ_overrides=environ
         )
@@ -83,7 +83,7 @@ def test_a_body_shorter_than_it_says_leaves_what_was_there(caller: Caller, blobs
     told = announce(caller, 5)
     assert sent(caller, told["url"], b"first").status_code == 204
     answer = caller.client.open(
-        told["url"].removeprefix("http://localhost"),
+        told["url"].removeprefix("http://127.0.0.1:8000"),
         method="PUT",
         input_stream=io.BytesIO(b"lie"),
         environ_overrides={"CONTENT_LENGTH": "5"},
@@ -182,3 +182,40 @@ def test_a_bucket_takes_the_bytes_itself(settings: Settings, Session: Sessions, 
     assert httpx.put(told["url"], content=BODY, headers=told["headers"]).status_code == 200
     assert bucket.read(storage.upload_key(told["upload_id"])) == BODY
     assert caller.post("/v1/submissions", {"upload_id": told["upload_id"]}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("named", "base"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"public_url": "https://unmask.example/"}, "https://unmask.example"),
+        ({"host": "0.0.0.0", "port": 80}, "http://127.0.0.1:80"),
+        ({"host": "::1", "port": 8001}, "http://[::1]:8001"),
+    ],
+)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "evil.example:1", "X-Forwarded-Host": "worse.example"},
+        {"Forwarded": "host=x"},
+    ],
+)
+def test_no_header_chooses_where_a_file_goes(
+    settings: Settings,
+    Session: Sessions,
+    blobs: Blobs,
+    orders: Celery,
+    named: dict[str, Any],
+    base: str,
+    headers: dict[str, str],
+) -> None:
+    app = application.create(settings.model_copy(update=named), session_factory=Session, blobs=blobs, queue=orders)
+    with Session.begin() as session:
+        made = platforms.create(session, "Chirper")
+    answer = app.test_client().post(
+        "/v1/uploads",
+        json={"filename": "a.jpg", "bytes": 5, "content_type": "image/jpeg"},
+        headers={"Authorization": f"Bearer {made.api_key}", **headers},
+    )
+    assert answer.get_json()["url"].startswith(f"{base}/v1/uploads/upl_")

@@ -101,8 +101,8 @@ def test_what_somebody_was_sent_as_is_erased_and_told(run, send, Session, settin
     first, second, other = send("red", external_id="u-1"), send("blue", external_id="u-1"), send("green")
     planned = run("erase", "--platform", "Chirper", "--external-id", "u-1", "--dry-run")
     assert [(row["id"], row["state"], row["media"]) for row in planned] == [
-        (second, "waiting", "kept"),
-        (first, "waiting", "kept"),
+        (second, "waiting", "would be removed"),
+        (first, "waiting", "would be removed"),
     ]
     done = run("erase", "--platform", "Chirper", "--external-id", "u-1")
     assert [(row["id"], row["media"]) for row in done] == [(second, "removed"), (first, "removed")]
@@ -114,6 +114,24 @@ def test_what_somebody_was_sent_as_is_erased_and_told(run, send, Session, settin
     assert len(storage.connect(settings.media).walk("", 9).found) == 1
     with pytest.raises(NotFound):
         run("erase", "--platform", "Chirper", "--external-id", "u-1")
+
+
+STAYS = "stays: another submission holds it"
+
+
+def test_a_dry_run_says_what_the_erasure_then_does(run, send, Session, settings):
+    alone, shared, other = send("red"), send("blue"), send("blue")
+    twins = [send("green"), send("green")]
+    named = [alone, shared, *twins]
+    planned = {row["id"]: row["media"] for row in run("erase", *named, "--dry-run")}
+    assert planned == {alone: "would be removed", shared: STAYS, **dict.fromkeys(twins, "would be removed")}
+    done = {row["id"]: row["media"] for row in run("erase", *named)}
+    assert done == {alone: "removed", shared: STAYS, **dict.fromkeys(twins, "removed")}
+    with Session() as session:
+        held = session.get_one(Submission, other).media_sha256
+    assert [found.key for found in storage.connect(settings.media).walk("", 9).found] == [f"media/{held}"]
+    again = {row["media"] for row in run("erase", *named, "--dry-run")}
+    assert again == {"none"}
 
 
 def test_one_id_that_is_not_there_erases_nothing(run, send, Session):

@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
 from apiflask import APIFlask
 from werkzeug.serving import make_server
 
+from api.collaborators import EXTENSION
 from tests.api.conftest import Caller, app, blobs, enrol, orders, score
 from unmask_client import Client
 
@@ -31,8 +33,11 @@ def serving(app: APIFlask) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))  # seconds until it sees that it should end
     thread.start()
+    address, given = f"http://127.0.0.1:{server.server_port}", app.extensions[EXTENSION]
+    named = given.settings.model_copy(update={"public_url": address})  # addresses for uploads begin with it
+    app.extensions[EXTENSION] = replace(given, settings=named)
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield address
     finally:
         server.shutdown()
         thread.join()

@@ -1,6 +1,7 @@
 """The web as a real process, and requests as bytes on a socket: what no well-behaved client can send."""
 
 import os
+import re
 import socket
 import subprocess
 import time
@@ -76,5 +77,4 @@ def _all(stream: socket.socket) -> bytes:
 
 def statuses(answers: bytes) -> list[int]:
     """The statuses of the answers that came, in order."""
-    lines = answers.split(b"HTTP/1.1 ")[1:]
-    return [int(line[:3]) for line in lines]
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answers)]

@@ -36,6 +36,7 @@ LOOK = """async ({address, isVideo, at}) => {
   document.body.replaceChildren(shown);
   const came = await told;
   if (came !== 'shown') return {came, why: shown.error ? shown.error.message : ''};
+  const seconds = isVideo ? shown.duration : null;  // players reckon anew when they seek
   if (isVideo && at > 0) {
     const sought = new Promise(done => { shown.addEventListener('seeked', done); setTimeout(done, 4000); });
     shown.currentTime = at;
@@ -52,7 +53,7 @@ LOOK = """async ({address, isVideo, at}) => {
   brush.drawImage(shown, 0, 0, canvas.width, canvas.height);
   const points = [[1, 1], [3, 1], [1, 3], [3, 3]].map(([x, y]) => Array.from(brush.getImageData(
     Math.floor(canvas.width * x / 4), Math.floor(canvas.height * y / 4), 1, 1).data));
-  return {came, width, height, points, seconds: isVideo ? shown.duration : null};
+  return {came, width, height, points, seconds};
 }"""
 
 

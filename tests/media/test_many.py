@@ -67,6 +67,26 @@ def test_a_forged_face_anywhere_in_a_group_makes_it_fake(crowd, forged):
     assert answer.band == bands.FAKE
 
 
+@pytest.mark.parametrize("forged", [None, 33])
+def test_forty_faces_of_a_group_photo_are_found_and_judged(monkeypatch, forged):
+    cell = Image.fromarray(astronaut()).crop((120, 0, 320, 200)).resize((160, 160), Image.Resampling.LANCZOS)
+    group = Image.new("RGB", (1280, 800))
+    for number in range(40):
+        group.paste(cell, (160 * (number % 8), 160 * (number // 8)))
+    left, top = 160 * (33 % 8), 160 * (33 // 8)
+
+    def votes(self, cuts):
+        inside = [left <= cut.box[0] < left + 160 and top <= cut.box[1] < top + 160 for cut in cuts]
+        return [
+            Vote(cut, 0.97 if forged and here else 0.05, "x", {}, ()) for cut, here in zip(cuts, inside, strict=True)
+        ]
+
+    monkeypatch.setattr(Detector, "_votes", votes)
+    (answer,) = Detector.load(device="cpu", threads=1).score([encoded(group, "JPEG", quality=92)])
+    assert (len(answer.faces), answer.faces_not_judged) == (40, 0)
+    assert answer.band == (bands.FAKE if forged else bands.CLEAR)
+
+
 def test_above_the_bound_the_verdict_counts_the_others_and_is_not_clear(crowd):
     (answer,) = crowd().score([crowded(70)])
     assert (len(answer.faces), answer.faces_not_judged) == (64, 6)

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from skimage import data
 
-from model import faces, views
+from model import faces, rows, searches, views
 
 ASTRONAUT = (180.0, 58.0, 93.0, 118.0)  # her face in scikit-image's portrait, measured by hand
 
@@ -165,8 +165,8 @@ def test_of_boxes_that_share_most_of_the_smaller_one_the_surest_stays():
     def row(x: float, size: float, confidence: float) -> list[float]:
         return [x, 0, size, size, *[0] * 10, confidence]
 
-    rows = np.array([row(0, 100, 0.7), row(10, 100, 0.9), row(40, 30, 0.8), row(300, 100, 0.6)], np.float32)
-    assert faces.suppressed(rows)[:, 14].tolist() == pytest.approx([0.9, 0.6])
+    boxes = np.array([row(0, 100, 0.7), row(10, 100, 0.9), row(40, 30, 0.8), row(300, 100, 0.6)], np.float32)
+    assert rows.suppressed(boxes)[:, 14].tolist() == pytest.approx([0.9, 0.6])
 
 
 def test_a_second_look_sees_a_box_in_its_middle_at_one_size():
@@ -198,10 +198,121 @@ def test_a_second_look_averages_what_both_saw_and_drops_what_one_alone_did(monke
     assert found.confidence == pytest.approx(0.65)
 
 
-def test_tiles_cover_every_pixel_and_overlap():
+SHAPES = [(300, 20_000), (16_000, 1080), (3000, 4000), (1080, 1920), (2400, 1080), (568, 568), (9000, 12_000),
+          (400, 65_000), (60_000, 60), (2, 2000), (321, 200), (1400, 512)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+def test_looks_get_closer_within_a_bound_of_tiles(height, width):
+    image = np.broadcast_to(np.uint8(0), (height, width, 3))
+    scales = views.scales(height, width)
+    assert scales == sorted(scales)
+    assert sum(len(views.tiles(image, scale)) for scale in scales) <= views.MOST_TILES
+    assert scales[-1] <= max(1, views.FINE / max(height, width))
+    steps = np.divide(scales[1:], scales[:-1])
+    assert (steps <= views.CLOSEST / views.FINE + 1e-6).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(3000, 4000), (1080, 1920), (2400, 1080), (9000, 12_000), (300, 20_000)])
+def test_the_closest_look_shows_a_face_of_one_and_a_half_percent_large_enough(height, width):
+    assert 0.015 * max(height, width) * views.scales(height, width)[-1] > 16
+
+
+@pytest.mark.parametrize("shape", [(10, 10), (320, 200)])
+def test_an_image_that_fits_a_canvas_needs_no_closer_look(shape):
+    assert views.scales(*shape) == []
+
+
+def placed(height, width, scale, x, y):
+    """The portrait at `scale` and (x, y) in a grey picture, and where the face then is."""
+    image = np.full((height, width, 3), 120, np.uint8)
+    portrait = cv2.resize(data.astronaut(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    portrait = portrait[: height - y, : width - x]
+    image[y : y + portrait.shape[0], x : x + portrait.shape[1]] = portrait
+    return image, (x + ASTRONAUT[0] * scale, y + ASTRONAUT[1] * scale, ASTRONAUT[2] * scale, ASTRONAUT[3] * scale)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "scale", "x", "y"),
+    [
+        pytest.param(300, 20_000, 1.2, 15_000, 0, id="a face that half fills a panorama's height"),
+        pytest.param(300, 20_000, 0.6, 9990, 0, id="a smaller one, across the edge of a tile"),
+        pytest.param(16_000, 1080, 1.0, 300, 9000, id="a face in a tall screenshot"),
+        pytest.param(16_000, 1080, 2.1, 0, 9000, id="a large one"),
+        pytest.param(6000, 720, 0.5, 333, 3000, id="one of a hundredth of its height"),
+        pytest.param(3000, 4000, 0.57, 2900, 1800, id="1.5 percent of a large photograph's long side"),
+        pytest.param(1080, 1920, 0.3, 1300, 600, id="1.7 percent of a frame's width"),
+    ],
+)
+def test_a_small_face_in_a_large_picture_is_found_in_its_place(finder, height, width, scale, x, y):
+    image, box = placed(height, width, scale, x, y)
+    assert [overlap(face.box, box) > 0.5 for face in finder.find(image)] == [True]
+
+
+def grid(count: int) -> np.ndarray:
+    """`count` portraits of 150 pixels, eight to a row."""
+    cell = cv2.resize(data.astronaut()[20:220, 120:320], (150, 150), interpolation=cv2.INTER_AREA)
+    image = np.zeros((-(-count // 8) * 150, 8 * 150, 3), np.uint8)
+    for turn in range(count):
+        image[turn // 8 * 150 :, turn % 8 * 150 :][:150, :150] = cell
+    return image
+
+
+def test_every_face_of_a_crowd_is_told_unless_a_bound_is_given(finder):
+    image = grid(40)
+    found = finder.find(image)
+    assert len(found) == 40
+    few = faces.load(None, most=5).find(image)
+    assert [face.box for face in few] == [face.box for face in found[:5]]
+
+
+def test_there_is_a_limit_to_the_faces_told():
+    crowd = np.array([[20 * at, 0, 18, 18 + at / 100, *[0] * 10, 0.9] for at in range(300)], np.float32)
+    told = faces.largest(crowd)
+    assert len(told) == faces.LIMIT
+    assert told[0].box[0] == 20 * 299
+
+
+@pytest.mark.parametrize("light", [1.0, 0.3, 0.1, 0.06, 0.04])
+def test_a_face_is_found_in_little_light(finder, light):
+    """At 0.04 the brightest pixel is 10 of 255, and only the brightened look sees her."""
+    dark = (data.astronaut() * light).astype(np.uint8)
+    assert overlap(finder.find(dark)[0].box, ASTRONAUT) > 0.5
+
+
+def test_only_dark_pictures_are_looked_at_brightened():
+    assert searches.Search(data.astronaut() // 8).lifted()
+    assert not searches.Search(np.full((300, 300, 3), 120, np.uint8)).lifted()
+
+
+def test_brightening_leaves_what_is_bright():
+    image = np.full((200, 400, 3), 10, np.uint8)
+    image[:, 200:] = 200
+    lifted = views.lifted(image)
+    assert lifted[100, 20, 0] > 60
+    assert lifted[100, 380, 0] == 200
+
+
+def test_a_brightened_look_counts_only_in_the_dark():
+    image = np.full((100, 200, 3), 10, np.uint8)
+    image[:, 100:] = 200
+    boxes = np.zeros((2, 15), np.float32)
+    boxes[:, :4] = [[10, 10, 50, 50], [140, 10, 50, 50]]
+    assert rows.unlit(boxes, image)[:, 0].tolist() == [10]
+
+
+def test_what_a_tile_cuts_is_left_to_its_neighbour_but_not_at_the_edge_of_the_image():
+    boxes = np.zeros((3, 15), np.float32)
+    boxes[:, :4] = [[-5, 100, 40, 40], [300, 100, 40, 40], [100, 100, 40, 40]]
+    kept = rows.uncut(boxes, views.View(0, 0, 1.0), (320, 1000, 3), coarser=0.32)
+    assert kept[:, 0].tolist() == [-5, 100]
+
+
+@pytest.mark.parametrize("scale", [None, 0.75])
+def test_tiles_cover_every_pixel_and_overlap(scale):
     image = np.zeros((900, 1600, 3), np.uint8)
     covered = np.zeros(image.shape[:2], int)
-    for view in views.tiles(image):
+    for view in views.tiles(image, scale):
         reach = round(views.CANVAS / view.scale)
         covered[round(view.top) : round(view.top) + reach, round(view.left) : round(view.left) + reach] += 1
     assert covered.min() >= 1

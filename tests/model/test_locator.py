@@ -13,8 +13,19 @@ from click.testing import CliRunner
 from skimage import data
 
 from cli import locator as command
-from model import faces, views
-from model.locator import evaluation, photographs, questions, scenes, teacher, training
+from model import faces, rows, views
+from model.locator import (
+    evaluation,
+    lights,
+    network,
+    photographs,
+    questions,
+    restoring,
+    scenes,
+    teacher,
+    training,
+    traits,
+)
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +144,9 @@ def test_small_sources_are_repeated_by_the_root_of_their_size(taught):
 def test_faces_afar_have_the_sizes_that_are_promised(taught):
     asked = list(questions.afar(taught, [], 8))
     assert len(asked) == 8
-    for _, image, rows in asked:
+    for _, image, truth in asked:
         assert image.shape == (320, 320, 3)
-        assert questions.AFAR[0] <= np.sqrt(rows[:, 2] * rows[:, 3]).max() <= questions.AFAR[1]
+        assert questions.AFAR[0] <= np.sqrt(truth[:, 2] * truth[:, 3]).max() <= questions.AFAR[1]
 
 
 def test_the_same_seed_gives_the_same_scene(taught, stock):
@@ -168,17 +179,17 @@ def test_a_mirrored_and_shifted_row_lands_where_its_pixels_do():
 
 
 def test_what_the_network_shall_say_decodes_to_the_faces_it_was_made_from():
-    rows = np.array([a_row(30, 40, 24, 30), a_row(120, 20, 60, 80), a_row(90, 120, 170, 190)], np.float32)
-    states, wanted = scenes.targets(rows, views.CANVAS)
+    wished = np.array([a_row(30, 40, 24, 30), a_row(120, 20, 60, 80), a_row(90, 120, 170, 190)], np.float32)
+    states, wanted = scenes.targets(wished, views.CANVAS)
     outputs, start = {}, 0
-    for stride in faces.STRIDES:
+    for stride in rows.STRIDES:
         cells = slice(start, start + (views.CANVAS // stride) ** 2)
         start = cells.stop
         score = (states[cells, None] == 1).astype(np.float32)
         parts = {"cls": score, "obj": score, "bbox": wanted[cells, :4], "kps": wanted[cells, 4:]}
         outputs |= {f"{kind}_{stride}": part for kind, part in parts.items()}
-    decoded = faces.suppressed(faces.decoded(outputs, 0.5))
-    assert np.allclose(decoded[decoded[:, 0].argsort()], rows[rows[:, 0].argsort()], atol=1e-3)
+    decoded = rows.suppressed(rows.decoded(outputs, 0.5))
+    assert np.allclose(decoded[decoded[:, 0].argsort()], wished[wished[:, 0].argsort()], atol=1e-3)
 
 
 def test_a_doubtful_face_is_neither_face_nor_background():
@@ -272,3 +283,104 @@ def test_the_command_measures_a_locator_beside_its_teacher(folder, collections, 
     assert told["figures"]["locator"]["free: cells"]["images"] == 2
     assert "free: bricks" not in told["figures"]["locator"]
     assert all(value > 0 for value in told["milliseconds"].values())
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_commands_train_and_measure_the_measure_of_covers(folder, tmp_path):
+    shared = [str(folder), "--teacher", str(faces.LOCATOR), "--cache", str(tmp_path / "cache")]
+    out = tmp_path / "covers.onnx"
+    made = CliRunner().invoke(
+        command.locator, ["train-covers", *shared, "--out", str(out), "--count", "4", "--epochs", "1"]
+    )
+    assert made.exit_code == 0, made.output
+    assert onnxruntime.InferenceSession(out).get_outputs()[0].name == "covered"
+    answer = CliRunner().invoke(command.locator, ["evaluate-covers", *shared, "--count", "4", "--masked", "portraits"])
+    assert answer.exit_code == 0, answer.output
+    assert "caption" in answer.output
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_an_exported_locator_is_made_trainable_again_and_answers_as_before():
+    canvas = cv2.resize(data.astronaut(), (320, 320), interpolation=cv2.INTER_AREA)[..., ::-1].transpose(2, 0, 1)
+    blob = np.ascontiguousarray(canvas[None], np.float32)
+    locator = restoring.restored(faces.LOCATOR, [torch.from_numpy(blob)])
+    with torch.no_grad():
+        answers = [answer.numpy() for answer in network.Served(locator.eval())(torch.from_numpy(blob))]
+    exported = onnxruntime.InferenceSession(faces.LOCATOR).run(None, {"input": blob})
+    assert max(np.abs(one - other).max() for one, other in zip(answers, exported, strict=True)) < 1e-3
+    with torch.no_grad():
+        learning = locator.train()(torch.from_numpy(blob))[0, :, 14].sigmoid().max()
+    assert learning > 0.5  # with the statistics of the batch, as training has them
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_run_goes_on_from_an_exported_locator(taught, tmp_path):
+    out = tmp_path / "again.onnx"
+    plan = training.Plan(minutes=0, batch=2, peak=1e-5)
+    training.train(taught, PICTURES, plan, out, lambda *_: None, start=faces.LOCATOR, workers=0)
+    assert faces.NetworkFinder(out, threshold=0.5).find(data.astronaut())
+
+
+def test_another_network_is_no_locator_to_go_on_from(tmp_path):
+    from model import occlusion
+
+    with pytest.raises(ValueError, match="convolutions"):
+        restoring.restored(occlusion.COVERS, [])
+
+
+def test_a_dark_room_is_dark_and_a_shadow_stays_near_its_face(taught):
+    for seed in range(8):
+        rng, image = np.random.default_rng(seed), taught[0].pixels.copy()
+        assert lights.dim(rng, image).mean() < 0.75 * image.mean()
+        wide = np.full((600, 900, 3), 150, np.uint8)
+        lights.shadow(rng, wide, np.array(a_row(300, 200, 100, 120), np.float32))
+        assert wide.min() < 130
+        assert (wide[:50] == 150).all()
+        assert (wide[:, 550:] == 150).all()
+
+
+@pytest.mark.parametrize("kind", questions.HARD)
+def test_hard_questions_change_the_picture_and_keep_its_faces(taught, kind):
+    asked = [one for one in questions.hard(taught, 2 * len(questions.HARD)) if one[0] == kind]
+    assert len(asked) == 2
+    kept = [one for one in taught if one.held_out and len(one.sure)]
+    for _, image, truth in asked:
+        assert not any(np.array_equal(image, one.pixels) for one in kept)
+        assert (truth[:, 14] >= teacher.SURE).any()
+
+
+@pytest.mark.parametrize("name", questions.LARGE)
+def test_faces_in_large_pictures_are_small_and_lie_where_they_are_told_to(taught, name):
+    (question,) = [one for one in questions.large(taught, [], 3) if one[0] == name]
+    _, image, truth = question
+    assert image.shape[:2] == questions.LARGE[name]
+    sizes = np.sqrt(truth[:, 2] * truth[:, 3]) / max(image.shape)
+    assert len(truth) >= 1
+    assert (sizes <= questions.SHARE[1] + 1e-6).all()
+    boxes = np.array([face.box for face in faces.load(None).find(image)], np.float32).reshape(-1, 4)
+    assert evaluation.overlaps(truth[:, :4], boxes).max() > 0.5
+
+
+def test_traits_name_the_light_the_pose_and_the_tone():
+    image = np.full((200, 200, 3), (224, 182, 155), np.uint8)
+    row = np.array(a_row(50, 50, 100, 100), np.float32)
+    assert traits.traits(image, row) == ["pose: frontal", "light: over 100", "tone: light"]
+    dark = np.full((200, 200, 3), (70, 45, 30), np.uint8)
+    assert traits.traits(dark, row)[1:] == ["light: under 50", "tone: dark"]
+    assert traits.traits(np.full((200, 200, 3), 120, np.uint8), row)[2] == "tone: grey picture"
+    row[8] += 30  # the nose, beside the line from eyes to mouth
+    assert traits.pose(row) > 0.5
+
+
+def test_images_as_they_are_are_counted_by_their_traits():
+    truth = np.array([a_row(50, 50, 100, 100)], np.float32)
+
+    class Blind:
+        def find(self, image):
+            return []
+
+    image = np.full((300, 300, 3), (224, 182, 155), np.uint8)
+    tallies = evaluation.ask(Blind(), [("source", image, truth), ("dim", image, truth)])
+    assert tallies["pose: frontal"].truths == 1
+    assert tallies["dim: 80-160 px"].truths == 1
+    assert tallies["all: 80-160 px"].truths == 1

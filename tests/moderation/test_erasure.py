@@ -3,14 +3,27 @@
 import io
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from moderation import acceptance, deliveries, documents, endpoints, erasure, submissions, verdicts
 from moderation import blobs as storage
 from moderation.acceptance import Draft
 from moderation.errors import NotFound, WorldDown
-from moderation.tables import Appeal, AuditRow, Decision, Delivery, Flag, Media, Submission, Upload, Verdict
+from moderation.tables import (
+    Appeal,
+    AuditRow,
+    Base,
+    Decision,
+    Delivery,
+    Flag,
+    Media,
+    Round,
+    Submission,
+    Upload,
+    Verdict,
+)
 from moderation.verdicts import Finding
+from tests.conftest import jpeg
 
 RELEASE = ("unmask", "1")
 
@@ -73,6 +86,46 @@ def test_removing_leaves_a_tombstone_and_nothing_else(session, blobs, judged):
     assert left(blobs) == []
     assert [count(session, table) for table in (Media, Verdict)] == [0, 0]
     assert session.scalars(select(AuditRow).where(AuditRow.action == "submission.erased")).one().actor == "plt_x"
+
+
+def everything(session):
+    """Every row of every table as text."""
+    tables = [table.name for table in Base.metadata.sorted_tables]
+    return {name: str(session.scalar(text(f'SELECT json_agg(t)::text FROM "{name}" t'))) for name in tables}
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_no_table_keeps_a_digest_of_what_was_erased(session, blobs, judged, submit, held):
+    digest = judged.media_sha256
+    fingerprint = "f" * 64
+    acceptance.remember(session, judged.platform_id, f"sha256:{digest}", fingerprint, judged.id)
+    session.add(Round(name="orphans", position=f"previews/{digest[:2]}/{digest[2:4]}/{digest}"))
+    session.flush()
+    other = submit(external_id="post-2") if held else None
+    erasure.ask(session, judged.id, actor="plt_x")
+    assert erasure.remove(session, blobs, judged.id) is not held
+    if other is not None:  # which holds the same bytes: theirs is erased, too
+        erasure.ask(session, other.id, actor="plt_y")
+        erasure.remove(session, blobs, other.id)
+    session.expire_all()
+    found = {name for name, rows in everything(session).items() if digest in rows or fingerprint in rows}
+    assert found == set()
+    (row, *_) = session.scalars(select(AuditRow).where(AuditRow.action == "submission.erased"))
+    assert (row.actor, row.subject, row.old) == ("plt_x", judged.id, {"state": "scored"})
+    position = session.get_one(Round, "orphans").position
+    assert position == f"previews/{digest[:2]}/{digest[2:4]}/{digest[:4]}"
+
+
+def test_a_walk_goes_on_where_an_erased_blob_was(session, blobs, submit):
+    kept, gone = submit(jpeg("red")), submit(jpeg("blue"))
+    digest, places = gone.media_sha256, [kept.media_sha256]
+    session.add(Round(name="orphans", position=f"media/{digest[:2]}/{digest[2:4]}/{digest}"))
+    session.flush()
+    erasure.ask(session, gone.id)
+    erasure.remove(session, blobs, gone.id)
+    session.expire_all()
+    after = [found.key.partition("/")[2] for found in blobs.walk(session.get_one(Round, "orphans").position, 9).found]
+    assert after == [place for place in places if place > digest]
 
 
 def test_doing_each_step_twice_changes_nothing(session, blobs, judged):

@@ -1,5 +1,7 @@
 // Keys, switches and small comforts of every page. Everything here presses what a hand could press: no page needs it.
 
+import { letter } from "./keys.js";
+
 const root = document.documentElement;
 root.classList.add("js");
 
@@ -32,7 +34,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && event.target.matches(typing)) event.target.blur();
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
   if (document.querySelector("dialog[open]") || (event.target.closest(typing) && event.target.type !== "checkbox")) return;
-  if (press(event.key)) event.preventDefault();
+  if (press(letter(event))) event.preventDefault();
 });
 
 document.addEventListener("click", (event) => {
@@ -74,7 +76,7 @@ const rows = [...document.querySelectorAll("[data-list] [data-row]")];
 if (document.querySelector("[data-list]")) {
   sessionStorage.setItem("list", JSON.stringify(rows.map((row) => row.getAttribute("href"))));
   document.addEventListener("keydown", (event) => {
-    const step = { j: 1, k: -1 }[event.key];
+    const step = { j: 1, k: -1 }[letter(event)];
     if (!step || event.ctrlKey || event.metaKey || event.altKey || event.target.closest(typing)) return;
     const at = rows.indexOf(document.activeElement);
     const next = at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(Math.max(at + step, 0), rows.length - 1);

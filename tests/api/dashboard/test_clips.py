@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from moderation import blobs as storage
 from moderation.blobs import Blobs
-from moderation.tables import Media
+from moderation.tables import Submission
 from tests import flagged
 from tests.api.conftest import Sessions
 from tests.api.dashboard.conftest import Browser
@@ -35,15 +35,15 @@ def clip_flag(Session: Sessions, blobs: Blobs, platform_id: str) -> Callable[...
 
 @pytest.fixture
 def strip(Session: Sessions, blobs: Blobs) -> Callable[[], str]:
-    """Draws the strip of the one clip there is; returns its digest."""
+    """Draws the strip of the one clip there is; returns the id of its submission."""
 
     def _strip() -> str:
         with Session.begin() as session:
-            sha256 = session.scalars(select(Media.sha256)).one()
+            row = session.scalars(select(Submission)).one()
         file = io.BytesIO()
         Image.new("RGB", (8 * 60, 45)).save(file, "WEBP")
-        blobs.put(storage.strip_key(sha256), file)
-        return sha256
+        blobs.put(storage.strip_key(row.media_sha256 or ""), file)
+        return row.id
 
     return _strip
 
@@ -64,12 +64,12 @@ def test_the_strip_names_the_frames_that_it_shows(
 ) -> None:
     flag_id = clip_flag()
     assert 'class="strip"' not in mo.get(f"/flags/{flag_id}").text
-    sha256 = strip()
+    sent = strip()
     page = mo.get(f"/flags/{flag_id}").text
-    assert f"/media/{sha256}/strip" in page
+    assert f"/media/{sent}/strip" in page
     assert "<li>0:10.5 <b>0.90</b></li>" in page
-    assert mo.get(f"/media/{sha256}/strip").mimetype == "image/webp"
-    assert stranger.get(f"/media/{sha256}/strip").status_code == 303
+    assert mo.get(f"/media/{sent}/strip").mimetype == "image/webp"
+    assert stranger.get(f"/media/{sent}/strip").status_code == 303
 
 
 def test_a_still_has_no_timeline(mo: Browser, flag: Callable[..., str]) -> None:

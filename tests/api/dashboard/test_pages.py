@@ -17,9 +17,10 @@ PRIVATE = (
     "/queue",
     "/try",
     "/audit",
+    "/sessions",
     "/flags/{flag}",
     "/try/sub_00000000000000000000000000",
-    "/media/" + "0" * 64 + "/preview",
+    "/media/sub_" + "0" * 26 + "/preview",
 )
 
 
@@ -56,7 +57,12 @@ def test_a_stranger_changes_nothing(
 
 
 def test_every_route_of_the_dashboard_is_private_unless_it_is_for_logging_in(app: APIFlask, stranger: Browser) -> None:
-    known = {"flag_id": "flg_" + "0" * 26, "submission_id": "sub_" + "0" * 26, "sha256": "0" * 64, "kind": "preview"}
+    known = {
+        "flag_id": "flg_" + "0" * 26,
+        "submission_id": "sub_" + "0" * 26,
+        "session_id": "ses_" + "0" * 26,
+        "kind": "preview",
+    }
     tried = 0
     with app.test_request_context():
         adapter = app.url_map.bind("localhost")
