@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from cli import packing
 from cli.bars import progress_bar
 from cli.home import Given
 from moderation import settings as configuration
@@ -27,7 +28,7 @@ named = click.option("--cache", type=click.Path(file_okay=False, path_type=Path)
 
 @click.group()
 def encoder() -> None:
-    """The image encoder: fetch, verify."""
+    """The image encoder: fetch, verify, pack, tune."""
 
 
 @encoder.command()
@@ -80,6 +81,10 @@ def verify(context: click.Context, cache: Path | None, as_json: bool) -> None:
         Console().print(table)
     if not sound:
         context.exit(1)
+
+
+encoder.add_command(packing.pack)
+encoder.add_command(packing.tune)
 
 
 def _folder(cache: Path | None) -> Path:

@@ -32,6 +32,7 @@ def policy(platform_id: str, given: tuple[str, ...], taken: tuple[str, ...], in_
     inconclusive                         review, ignore, or score (needs thresholds)
     priority.default, priority.highest   urgent, default or bulk
     retention_days                       after which what is finished is erased
+    keep_features                        true: detectors may learn from decisions (false deletes what was kept)
     callback_hosts                       hosts.example.org,*.example.org
 
     A change holds for what is scored or sent from then on.

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,9 +19,12 @@ from cli.bars import progress_bar
 from cli.train import FILE, FOLDER, OUT
 
 if TYPE_CHECKING:
+    from model.lab.refitting import Addition
+    from model.probes import Probe
     from model.releases import Release
     from model.verification import Check
 
+DECISIONS = "decisions"
 Triple = tuple[float, float, float]
 
 
@@ -36,6 +40,15 @@ class _Triple(click.ParamType[Triple]):
         except ValueError:
             self.fail(f"{value!r} is neither one number nor three with commas between", param, ctx)
         return red, green, blue
+
+
+class _Added(click.ParamType[Path | str]):
+    """The word `decisions`, or else a folder."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        return DECISIONS if value == DECISIONS else Path(FOLDER.convert(value, param, ctx))
 
 
 TRIPLE = _Triple()
@@ -160,7 +173,16 @@ def ensemble(
 
 @release.command()
 @click.argument("directory", type=FOLDER, metavar="RELEASE")
-@click.option("--add", "added", type=FOLDER, required=True, help="real/ and fake/ pictures, or a built dataset.")
+@click.option(
+    "--add",
+    "added",
+    type=_Added(),
+    required=True,
+    metavar="FOLDER|decisions",
+    help="real/ and fake/ pictures, a built dataset, or what moderators decided (a folder of that name: ./decisions).",
+)
+@click.option("--platform", "platform_id", metavar="ID", help="With decisions: only of this one, by id or name.")
+@click.option("--since", type=click.DateTime(), help="With decisions: only those made from then on, UTC.")
 @click.option("--name", required=True, help="What the new source is called: letters, digits and hyphens.")
 @click.option("--head", type=click.Choice(["manipulated", "synthetic"]), required=True, help="Altered faces, or made.")
 @click.option("--kind", help="The kind of forgery, in a word; the name where absent.")
@@ -169,17 +191,20 @@ def ensemble(
 @click.option("--device", default="auto", envvar="UNMASK_DEVICE", show_default=True, help="auto, cpu or cuda:N")
 @click.option("--encoder-cache", type=OUT, envvar="UNMASK_ENCODER_CACHE", help="Where the encoder lies.")
 def refit(
-    directory: Path, added: Path, name: str, head: Literal["manipulated", "synthetic"], kind: str | None, out: Path,
-    anyway: bool, device: str, encoder_cache: Path | None,
+    directory: Path, added: Path | str, platform_id: str | None, since: datetime | None, name: str,
+    head: Literal["manipulated", "synthetic"], kind: str | None, out: Path, anyway: bool, device: str,
+    encoder_cache: Path | None,
 ) -> None:  # fmt: skip
     """Teach RELEASE a new kind of forgery from some pictures of it, and write a candidate release.
 
     None of the pictures that RELEASE was made from are needed: it carries projected features of them. The report says
     what the candidate gained and lost on faces that only measure. Exits with 1, and writes nothing, where the gate
     refuses the candidate.
+
+    With `--add decisions` it learns from flags that stand decided as fake or real, where the platform's policy has
+    kept features (keep_features).
     """
-    from model import datasets, probes, releases
-    from model.detector import Detector
+    from model import probes, releases
     from model.lab import refit_pages, refitting
     from model.lab.kinds import Kind
 
@@ -188,17 +213,40 @@ def refit(
     found = releases.read(directory)
     known, told = refitting.opened(found), Kind(kind=kind or name, family="added", head=head, mates=())
     probe = probes.read(found.directory / releases.HEADS_FILE)
-    items = [item for part in datasets.opened(added).values() for item in part]
-    detector = Detector.load(directory, device, cache=encoder_cache)
-    with progress_bar() as bar:
-        task = bar.add_task("looking at the new faces", total=len(items))
-        new = refitting.addition(detector, items, lambda count: bar.advance(task, count))
-        made = refitting.refit(found, probe, known, new, told, name)
+    if not isinstance(added, Path):
+        new = _decided(found, probe, platform_id, since)
+    elif platform_id or since:
+        raise click.UsageError("--platform and --since choose among decisions: they need --add decisions")
+    else:
+        new = _pictured(directory, added, device, encoder_cache)
+    made = refitting.refit(found, probe, known, new, told, name)
     click.echo(refit_pages.page(refit_pages.report(found, made, new, told, name), made))
     if made.refusals and not anyway:
         raise click.exceptions.Exit(1)
     refitting.write(found, made, known, new, told, name, out, encoder_cache)
     click.echo(f"{out}: review from {made.thresholds.review:.3f}, fake from {made.thresholds.fake:.3f}")
+
+
+def _decided(release: Release, probe: Probe, platform_id: str | None, since: datetime | None) -> Addition:
+    """What moderators decided, as new faces; says how many decisions cannot be learnt from."""
+    from cli import decisions
+
+    found = decisions.gather(release, platform_id, since.replace(tzinfo=UTC) if since else None)
+    click.echo(found.told)
+    return found.addition(probe)
+
+
+def _pictured(directory: Path, folder: Path, device: str, cache: Path | None) -> Addition:
+    """The faces in a folder's pictures."""
+    from model import datasets
+    from model.detector import Detector
+    from model.lab import refitting
+
+    items = [item for part in datasets.opened(folder).values() for item in part]
+    detector = Detector.load(directory, device, cache=cache)
+    with progress_bar() as bar:
+        task = bar.add_task("looking at the new faces", total=len(items))
+        return refitting.addition(detector, items, lambda count: bar.advance(task, count))
 
 
 def _finished(made: Release, images: Path | None) -> None:

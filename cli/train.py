@@ -38,6 +38,7 @@ MEMORY = {
 @click.option("--cache", type=OUT, default=Path(".unmask/albums"), show_default=True, help="Where cut faces are kept.")
 @click.option("--publish", type=FILE, metavar="CHECKPOINT", help="Train nothing; release this checkpoint's average.")
 @click.option("--fresh", is_flag=True, help="Start over even where a checkpoint lies.")
+@click.option("--pack", is_flag=True, help="Train nothing; write a folder to tune the encoder with on another machine.")
 def train(
     recipe: Path,
     out: Path | None,
@@ -48,13 +49,20 @@ def train(
     cache: Path,
     publish: Path | None,
     fresh: bool,
+    pack: bool,
 ) -> None:
     """Train a detector as RECIPE.toml says and write a release, calibrated on the validation split.
 
     OUT gets checkpoint.pt, log.csv, events/ (TensorBoard), recipe.toml and release/. An interrupted run goes on where
     it was. A directory of images in place of RECIPE.toml is trained on with the default recipe. Several devices:
-    torchrun --nproc-per-node N -m cli.main train RECIPE.toml.
+    torchrun --nproc-per-node N -m cli.main train RECIPE.toml. With --pack see `unmask encoder pack`, which has more
+    options: OUT becomes a folder that tunes the image encoder on a machine with a GPU and no network.
     """
+    if pack:
+        from cli import packing
+
+        packing.write(packing.Asked(data or _images(recipe), out or Path("pack")))
+        return
     tune_memory()
     from cli import training
 
@@ -84,6 +92,14 @@ def _read(path: Path, settings: Sequence[str]) -> Recipe:
     if path.is_dir():
         return recipes.of({"data": {"path": str(path)}}, "the recipe", settings)
     return recipes.read(path, settings)
+
+
+def _images(recipe: Path) -> Path:
+    """The images of a recipe, or the folder of images in its place."""
+    path = recipe if recipe.is_dir() else _read(recipe, []).data.path
+    if path is None:
+        raise click.UsageError("say which images: --data DIR, or data.path in the recipe")
+    return Path(path)
 
 
 def set_threads(asked: int | None) -> None:

@@ -22,6 +22,7 @@ Crops = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 # The outputs of a network; the first is in every one, the last two are only told by an encoder's heads.
 LOGITS, MAP, FEATURES, PHOTOGRAPH, KINDS = "logits", "map", "features", "photograph", "kinds"
+RAW = "raw"  # an encoder's features before they are projected
 
 
 class Backend(Protocol):
@@ -120,7 +121,8 @@ class TorchBackend:
 
 class ProbedEncoder:
     """A release's encoder with the heads that read it. `features` are the projected ones, float32 (n, k); `kinds` the
-    logits of each kind of forgery, float32 (n, h); `photograph` float32 (n, 1), where the release learnt it.
+    logits of each kind of forgery, float32 (n, h); `photograph` float32 (n, 1), where the release learnt it; `raw` the
+    encoder's own features, float32 (n, d).
     """
 
     def __init__(self, release: Release, device: str, threads: int, cache: Path | None) -> None:
@@ -135,9 +137,9 @@ class ProbedEncoder:
         self.probe, self.fusion = probes.read(heads), np.asarray(release.fusion, np.float64)
         if self.fusion.ndim != 2 or len(self.fusion) != len(release.heads):
             raise ReleaseError(f"{release.directory} does not say how encoder and network are joined")
-        self._encoder = _encoder(release.encoder, recipe, device, threads, cache)
+        self._encoder = _encoder(release, release.encoder, recipe, device, threads, cache)
         self.device = self._encoder.device
-        named = {LOGITS, FEATURES, KINDS} | ({PHOTOGRAPH} if self.probe.photograph else set())
+        named = {LOGITS, FEATURES, KINDS, RAW} | ({PHOTOGRAPH} if self.probe.photograph else set())
         self.outputs = frozenset(named)
 
     @property
@@ -152,8 +154,9 @@ class ProbedEncoder:
 
     def look(self, crops: Crops, names: Sequence[str]) -> dict[str, Floats]:
         """See `Backend.look`."""
-        projected = self.probe.projection(self._encoder.features(crops))
-        found = {LOGITS: np.asarray(self.probe.heads(projected), np.float32), FEATURES: projected}
+        raw = self._encoder.features(crops)
+        projected = self.probe.projection(raw)
+        found = {LOGITS: np.asarray(self.probe.heads(projected), np.float32), FEATURES: projected, RAW: raw}
         if KINDS in names:
             found[KINDS] = self.probe.kinds(projected)
         if PHOTOGRAPH in names and self.probe.photograph is not None:
@@ -162,12 +165,12 @@ class ProbedEncoder:
 
 
 def _encoder(
-    record: EncoderRecord, recipe: Path, device: str, threads: int, cache: Path | None
+    release: Release, record: EncoderRecord, recipe: Path, device: str, threads: int, cache: Path | None
 ) -> running.OnnxEncoder | running.TorchEncoder:
-    found, home = devices.resolve(device), files.folder(cache)
+    found, home, delta = devices.resolve(device), files.folder(cache), release.file(releases.DELTA)
     if found == devices.CPU:
-        return running.OnnxEncoder(store.graph(record, recipe, home), threads)
-    return running.TorchEncoder(store.weights(record, home), record.blocks, found)
+        return running.OnnxEncoder(store.graph(record, recipe, home, delta), threads)
+    return running.TorchEncoder(store.weights(record, home, delta), record.blocks, found)
 
 
 def start(release: Release, device: str, threads: int) -> Backend:

@@ -16,7 +16,7 @@ SUSPICION = {CLEAR: 0, INCONCLUSIVE: 0, REVIEW: 1, FAKE: 2}
 NO_FACE, FACE_TOO_SMALL, LOW_QUALITY = "no_face", "face_too_small", "low_quality"
 OUT_OF_DISTRIBUTION, DISAGREEMENT = "out_of_distribution", "disagreement"
 FACES_NOT_JUDGED = "faces_not_judged"  # there are more than are judged, so the others may be anything
-NOT_A_PHOTOGRAPH = "not_a_photograph"
+NOT_A_PHOTOGRAPH, FACE_COVERED = "not_a_photograph", "face_covered"
 # What a suspicious one looks like; the last is all that a detector with one head can say.
 MANIPULATED, SYNTHETIC, FAKE_FACE = "manipulated_face", "synthetic_image", "fake_face"
 
@@ -48,5 +48,6 @@ def doubts(quality: Mapping[str, float], limits: Limits) -> tuple[str, ...]:
         OUT_OF_DISTRIBUTION: quality.get("distance", 0.0) > 1,
         DISAGREEMENT: quality.get("spread", 0.0) > limits.spread,
         NOT_A_PHOTOGRAPH: quality.get("photograph", 1.0) < limits.photograph,
+        FACE_COVERED: quality.get("covered", 0.0) > limits.covered,
     }
     return tuple(word for word, holds in found.items() if holds)

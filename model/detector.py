@@ -19,11 +19,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model import bands, clips, faces, pixels, presentations, releases
+from model import bands, clips, faces, occlusion, pixels, presentations, releases
 from model.errors import BadImage, ReleaseError
 from model.faces import FaceFinder, FoundFace
 from model.panels import Panel
 from model.pixels import Frame
+from model.traits import Traits
 from model.videos import Budget
 
 _FACELESS = (bands.NO_FACE,)
@@ -34,14 +35,16 @@ class Face:
     """One face: `box` (x, y, width, height) in pixels of the upright image, its own P(fake), `quality` (size_px: the
     box's longer side; sharpness: variance of the crop's Laplacian; confidence: the finder's, 0 to 1; jpeg_quality: of
     a JPEG, as its tables say; distance: how unfamiliar the face is, 1 being the limit; spread: of the members' P(fake);
-    photograph: P(this is a photograph); each only where it is known), and of a clip (a video or an animation) the
-    `frame` it was seen in.
+    photograph: P(this is a photograph); covered: the share of it that something hides; each only where it is known),
+    and of a clip (a video or an animation) the `frame` it was seen in. `traits` are what can be kept of it, where
+    `judge` was asked for them.
     """
 
     box: tuple[int, int, int, int]
     score: float
     quality: Mapping[str, float]
     frame: int = 0
+    traits: Traits | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,7 @@ class Vote:
     word: str
     quality: Mapping[str, float]
     doubts: tuple[str, ...]
+    traits: Traits | None = None
 
 
 class Detector:
@@ -208,10 +212,12 @@ class Detector:
         """Decode, find faces and cut them out, several files at a time."""
         return Prepared(tuple(self._pool.map(self._sheet, files)))
 
-    def judge(self, prepared: Prepared) -> list[Judgement | Failure]:
-        """Run the networks over all crops of the batch and judge each file by its own."""
+    def judge(self, prepared: Prepared, keep_features: bool = False) -> list[Judgement | Failure]:
+        """Run the networks over all crops of the batch and judge each file by its own. With `keep_features`, each face
+        carries its traits where the release has an encoder; that takes no second forward pass.
+        """
         cuts = [cut for sheet in prepared.sheets if isinstance(sheet, Sheet) for cut in sheet.cuts]
-        votes = iter(self._votes(cuts))
+        votes = iter(self._votes(cuts, keep_features))
         return [
             sheet if isinstance(sheet, Failure) else self._worst(sheet, [next(votes) for _ in sheet.cuts])
             for sheet in prepared.sheets
@@ -245,14 +251,20 @@ class Detector:
         if not found:
             return [Cut(index, time, tuple(each.picture(frame.pixels) for each in cuttings), part=part)]
         return [
-            Cut(index, time, seen, face.box, _clipped(face, frame), _quality(face, seen[0], frame.jpeg_quality), part)
+            Cut(index, time, seen, face.box, _clipped(face, frame), self._quality(face, seen[0], frame), part)
             for face in found
             for seen in [tuple(each.face(frame.pixels, face.box) for each in cuttings)]
         ]
 
-    def _votes(self, cuts: Sequence[Cut]) -> list[Vote]:
+    def _quality(self, face: FoundFace, crop: NDArray[np.uint8], frame: Frame) -> dict[str, float]:
+        measured = _quality(face, crop, frame.jpeg_quality)
+        if self.release.limits.covered < 1 and face.landmarks is not None:
+            measured["covered"] = round(_covered(frame.pixels, face), 3)
+        return measured
+
+    def _votes(self, cuts: Sequence[Cut], keep_features: bool = False) -> list[Vote]:
         """What the panel says of each cut, calibrated, with what speaks against believing it."""
-        said = self.panel.opinions([cut.crops for cut in cuts])
+        said = self.panel.opinions([cut.crops for cut in cuts], keep_features)
         faced = np.array([cut.box is not None for cut in cuts], bool)
         scores = self.release.calibration.apply(np.where(faced, said.face, said.whole))
         measured = {"distance": said.distance, "photograph": said.photograph}
@@ -264,15 +276,19 @@ class Detector:
                 float(scores[row]),
                 float(said.synthetic[row]),
                 {name: float(values[row]) for name, values in measured.items()},
+                said.traits[row] if said.traits else None,
             )
             for row, cut in enumerate(cuts)
         ]
 
-    def _vote(self, cut: Cut, score: float, synthetic: float, measured: Mapping[str, float]) -> Vote:
+    def _vote(
+        self, cut: Cut, score: float, synthetic: float, measured: Mapping[str, float], traits: Traits | None
+    ) -> Vote:
         known = {name: round(value, 3) for name, value in measured.items() if not math.isnan(value)}
         quality = {**cut.quality, **known}
         word = bands.MANIPULATED if synthetic <= 0.5 else bands.SYNTHETIC if synthetic > 0.5 else bands.FAKE_FACE
-        return Vote(cut, score, word, quality, bands.doubts(quality, self.release.limits) if cut.box else _FACELESS)
+        doubts = bands.doubts(quality, self.release.limits) if cut.box else _FACELESS
+        return Vote(cut, score, word, quality, doubts, traits)
 
     def _worst(self, sheet: Sheet, votes: Sequence[Vote]) -> Judgement:
         """The judgement of the part that is shown first, unless another one is more suspicious. A doubt about another
@@ -314,7 +330,9 @@ class Detector:
             band=band,
             reasons=doubts or (() if band == bands.CLEAR else (top.word,)),
             faces=tuple(
-                Face(vote.cut.box, vote.score, vote.quality, vote.cut.frame) for vote in scored if vote.cut.box
+                Face(vote.cut.box, vote.score, vote.quality, vote.cut.frame, vote.traits)
+                for vote in scored
+                if vote.cut.box
             ),
             width=width,
             height=height,
@@ -331,6 +349,18 @@ def _clipped(face: FoundFace, frame: Frame) -> tuple[int, int, int, int]:
     left, top = max(0, round(x)), max(0, round(y))
     right, bottom = min(across, round(x + width)), min(down, round(y + height))
     return left, top, right - left, bottom - top
+
+
+def _covered(image: NDArray[np.uint8], face: FoundFace) -> float:
+    """See `occlusion.covered`; of a piece of the picture around the face, and 0 where the landmarks make no face."""
+    assert face.landmarks is not None
+    x, y, width, height = face.box
+    left, top = max(0, round(x - width / 2)), max(0, round(y - height / 2))
+    piece = image[top : round(y + height * 1.5), left : round(x + width * 1.5)]
+    try:
+        return occlusion.covered(piece, face.landmarks - np.array([left, top], np.float32))
+    except ValueError:
+        return 0.0
 
 
 def _quality(face: FoundFace, crop: NDArray[np.uint8], jpeg_quality: int | None) -> dict[str, float]:

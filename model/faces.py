@@ -21,6 +21,11 @@ from model.rows import STRIDES, Floats, alike, decoded, placed, suppressed
 from model.searches import Look, Search
 from model.views import BESIDE, CANVAS, Image, View, centred, close, mosaic
 
+__all__ = [
+    "AT_ONCE", "LIMIT", "LOCATOR", "MOST", "STRIDES", "SURE", "YUNET_THRESHOLD", "FaceFinder", "Floats", "FoundFace",
+    "NetworkFinder", "alike", "decoded", "largest", "load", "placed", "suppressed",
+]  # fmt: skip
+
 LOCATOR = Path(__file__).parent / "locator" / "locator.onnx"
 MOST = 64  # faces of a picture that are judged, unless a setting says otherwise
 LIMIT = 256  # faces of a picture that are found at all

@@ -11,20 +11,21 @@ lie apart is reported as their spread.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model import backends, familiarity, heads, probes, releases
-from model.backends import FEATURES, LOGITS, PHOTOGRAPH, Backend, Crops, Floats
+from model.backends import FEATURES, LOGITS, PHOTOGRAPH, RAW, Backend, Crops, Floats
 from model.calibration import Calibration
 from model.crops import Cutting
 from model.encoder.record import EncoderRecord
 from model.errors import ReleaseError
 from model.familiarity import Familiarity
 from model.releases import Release
+from model.traits import Traits, network_of
 
 AT_ONCE = 64  # crops a forward pass: more is not faster on a CPU and would only cost memory
 PLAIN = Calibration()
@@ -37,7 +38,8 @@ class Opinions:
     """Of n faces, each float64 (n,). `face` and `whole` are logits of P(fake) before the release's own calibration,
     for a face and for a picture without one; `synthetic` is how much of the fake odds is the head of that name's, 0 to
     1; `spread` the largest difference of two members' P(fake); `distance` how far the features are from familiar ones,
-    1 being the limit; `photograph` P(this is a photograph). What the networks do not tell is NaN.
+    1 being the limit; `photograph` P(this is a photograph). What the networks do not tell is NaN. `traits` are
+    what can be kept of each face, where it was asked for and the release has an encoder.
     """
 
     face: Numbers
@@ -46,6 +48,7 @@ class Opinions:
     spread: Numbers
     distance: Numbers
     photograph: Numbers
+    traits: Sequence[Traits] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,11 @@ class Seat:
         """
         return _opinions(self, self.seen(crops), self.release.heads == heads.HEADS)
 
-    def seen(self, crops: Sequence[Crops]) -> dict[str, Floats]:
-        """The network's answers to crops of its cutting. Raises ReleaseError where a logit is not a number."""
-        seen = self.look(crops, [LOGITS, FEATURES, PHOTOGRAPH])
+    def seen(self, crops: Sequence[Crops], *more: str) -> dict[str, Floats]:
+        """The network's answers to crops of its cutting, with `more` of its outputs. Raises ReleaseError where a logit
+        is not a number.
+        """
+        seen = self.look(crops, [LOGITS, FEATURES, PHOTOGRAPH, *more])
         if not np.isfinite(seen[LOGITS]).all():
             raise ReleaseError(f"the network of {self.release.directory} gave a crop no number")
         return seen
@@ -131,12 +136,15 @@ class Panel:
             seats.append(Seat(release, network, 1 - probed.share, PLAIN, None, 1))
         return cls(release, seats, cuttings, probed.fusion)
 
-    def opinions(self, faces: Sequence[Sequence[Crops]]) -> Opinions:
-        """What the panel says of faces, each of them a crop (size, size, 3) a cutting."""
+    def opinions(self, faces: Sequence[Sequence[Crops]], keep_features: bool = False) -> Opinions:
+        """What the panel says of faces, each of them a crop (size, size, 3) a cutting; with their traits where
+        `keep_features` and the release has an encoder.
+        """
         if not faces:
-            return Opinions(*(np.zeros(0) for _ in range(6)))
+            none = np.zeros(0)
+            return Opinions(none, none, none, none, none, none)
         if self.fusion is not None:
-            return self._fused(faces, self.fusion)
+            return self._fused(faces, self.fusion, keep_features)
         said = [seat.opinions([face[seat.cutting] for face in faces]) for seat in self.seats]
         if len(said) == 1:
             return said[0]
@@ -151,11 +159,24 @@ class Panel:
             photograph=_mean([each.photograph for each in said], weights),
         )
 
-    def _fused(self, faces: Sequence[Sequence[Crops]], fusion: Numbers) -> Opinions:
+    def _fused(self, faces: Sequence[Sequence[Crops]], fusion: Numbers, keep_features: bool) -> Opinions:
         """The encoder's and the network's logits as one; all else is the encoder's."""
-        seen = [seat.seen([face[seat.cutting] for face in faces]) for seat in self.seats]
+        encoder, *rest = self.seats
+        more = [RAW] if keep_features else []
+        seen = [encoder.seen([face[encoder.cutting] for face in faces], *more),
+                *(seat.seen([face[seat.cutting] for face in faces]) for seat in rest)]  # fmt: skip
         joined = probes.fused([each[LOGITS].astype(np.float64) for each in seen], fusion)
-        return _opinions(self.seats[0], {**seen[0], LOGITS: joined}, two=True)
+        said = _opinions(encoder, {**seen[0], LOGITS: joined}, two=True)
+        return replace(said, traits=self._traits(seen)) if keep_features else said
+
+    def _traits(self, seen: Sequence[Mapping[str, Floats]]) -> list[Traits]:
+        """Of each face; `seen` is what the encoder and the small network answered."""
+        assert self.release.encoder is not None
+        with np.errstate(over="ignore"):  # what half precision cannot hold is infinite, and nobody keeps that
+            raw = seen[0][RAW].astype(np.float16)
+        logits = seen[1][LOGITS] if len(seen) > 1 else np.full_like(seen[0][LOGITS], np.nan)
+        digest, network = self.release.encoder.graph, network_of(self.release)
+        return [Traits(digest, row, network, said) for row, said in zip(raw, logits, strict=True)]
 
     def features(self, face: Sequence[Crops]) -> list[Floats]:
         """What the heads of the encoder or of the only network read of a face, float32 (d,) in a list; an empty one

@@ -38,8 +38,9 @@ RECORD, WEIGHTS, GRAPH, FACES, FAMILIAR, GOLDEN, LIST, CARD = (
     "release.json", "weights.safetensors", "model.onnx", "faces.onnx", "familiar.npz", "golden.json",
     "training.csv.gz", "card.md",
 )  # fmt: skip
-# Of a release with an encoder: its heads, how the encoder becomes int8, and projected features to learn on from.
-HEADS_FILE, ENCODER, REHEARSAL = "heads.npz", "encoder.npz", "rehearsal.npz"
+# Of a release with an encoder: its heads, how the encoder becomes int8, how its LayerNorms were tuned (if they were),
+# and projected features to learn on from.
+HEADS_FILE, ENCODER, DELTA, REHEARSAL = "heads.npz", "encoder.npz", "delta.npz", "rehearsal.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Preprocessing:
 class Limits:
     """Below these a face is too small (longer side of its box, pixels), too soft (variance of its Laplacian) or too
     compressed (estimated JPEG quality, 1 to 100). Members whose P(fake) lie further apart than `spread` disagree. Below
-    `photograph`, as P, a face is drawn or painted.
+    `photograph`, as P, a face is drawn or painted; with more than the share `covered` hidden, too little of it is seen.
     """
 
     face_pixels: int = 64
@@ -72,6 +73,7 @@ class Limits:
     jpeg_quality: float = 15.0
     spread: float = 0.6
     photograph: float = 0.0
+    covered: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from moderation import audit, uploads
 from moderation import blobs as storage
 from moderation.blobs import Blobs
 from moderation.errors import NotFound
-from moderation.tables import Appeal, Delivery, Flag, IdempotencyKey, Media, Round, Submission
+from moderation.tables import Appeal, Delivery, FaceFeatures, Flag, IdempotencyKey, Media, Round, Submission
 
 HEAD_START = 60.0  # seconds that whoever asked has to remove blobs before upkeep takes it for interrupted
 LONGEST_DELAY = 3_600.0
@@ -28,8 +28,8 @@ _now = func.clock_timestamp
 
 
 def ask(session: Session, submission_id: str, *, actor: str = "system") -> Submission:
-    """Makes a submission `deleted`: its flag, decisions, appeals, messages and Idempotency-Key go, its words and its
-    lease are emptied. The audit says that it was erased, when and by whom.
+    """Makes a submission `deleted`: its flag, decisions, appeals, messages, Idempotency-Key and features of faces go,
+    its words and its lease are emptied. The audit says that it was erased, when and by whom.
 
     Asking again changes nothing.
 
@@ -46,7 +46,7 @@ def ask(session: Session, submission_id: str, *, actor: str = "system") -> Submi
     if row.platform_id is not None:
         audit.write(session, actor, "submission.erased", row.id, old={"state": row.state})  # and no digest of it
     # An Idempotency-Key may be a digest of the file, and its fingerprint is one of all that was sent.
-    for table in (Flag, Delivery, Appeal, IdempotencyKey):
+    for table in (Flag, Delivery, Appeal, IdempotencyKey, FaceFeatures):
         session.execute(delete(table).where(table.submission_id == row.id))
     _empty(session, row)
     return row

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from moderation import audit, signatures
+from moderation import audit, features, signatures
 from moderation.errors import BadCredentials, NameTaken, NotFound, Refused
 from moderation.policy import Policy, merged
 from moderation.tables import SCOPES, ApiKey, Json, Platform
@@ -187,6 +187,8 @@ def get(session: Session, id_or_name: str) -> Platform:
 def change_policy(session: Session, id_or_name: str, changes: Mapping[str, Any], actor: str = "system") -> Platform:
     """Sets fields of a platform's policy, or takes them out where None; see `policy.Policy` and `policy.merged`.
 
+    Features of faces that the policy no longer lets us keep are deleted.
+
     Raises:
         NotFound: when there is no such platform.
         Refused: when the policy would not be acceptable; then it stays as it was.
@@ -194,9 +196,11 @@ def change_policy(session: Session, id_or_name: str, changes: Mapping[str, Any],
     platform = get(session, id_or_name)
     session.refresh(platform, with_for_update=True)
     old, new = platform.policy, merged(platform.policy, changes)
-    Policy.read(new)
+    rules = Policy.read(new)
     if new != old:
         platform.policy = new
+        if old.get("keep_features") and not rules.keep_features:
+            features.forget(session, platform.id)
         audit.write(session, actor, "platform.policy_changed", platform.id, old=old, new=new)
         session.flush()
     return platform

@@ -72,6 +72,9 @@ class Policy(_Strict):
     retention_days: int | None = Field(
         None, ge=1, le=36_500, description="a submission is erased this long after it was finished; never where absent"
     )
+    keep_features: bool = Field(
+        False, description="features of faces are kept with the submission, for detectors to learn from decisions"
+    )
     callback_hosts: tuple[Annotated[str, AfterValidator(_host)], ...] | None = Field(
         None, description="hosts that a callback_url may name; any where absent"
     )

@@ -37,6 +37,7 @@ STATES = ("fetching", "waiting", "scoring", "scored", "failed", "deleted")
 FINAL_STATES = ("scored", "failed", "deleted")
 BANDS = ("clear", "review", "fake", "inconclusive")
 ANSWERS = ("fake", "real", "unsure")
+LEARNABLE = ("fake", "real")  # answers that say what a face is
 ROLES = ("moderator", "lead", "admin")
 SCOPES = ("submit", "read", "manage")
 EVENTS = ("submission.scored", "submission.failed", "flag.opened", "flag.decided", "decision.revised", "endpoint.test")
@@ -193,6 +194,24 @@ class Verdict(Base):
     ms: Mapped[float]  # share of the batch's time that this file took
     scored_at: Mapped[datetime] = _now()
     media: Mapped[Media] = relationship()
+
+
+class FaceFeatures(Base):
+    """What a platform lets us keep of a face, to learn from it: an encoder's features, not a picture.
+
+    They belong to a submission and go with it; media that two submissions hold has rows of both. ``features`` are
+    float16 numbers, ``logits`` two float32 ones, little-endian; `model.traits` says what they mean.
+    """
+
+    __tablename__ = "face_features"
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submissions.id", ondelete="CASCADE"), primary_key=True)
+    face: Mapped[int] = mapped_column(primary_key=True)  # its place among the verdict's faces
+    verdict_id: Mapped[str] = mapped_column(ForeignKey("verdicts.id", ondelete="CASCADE"), index=True)
+    encoder: Mapped[str]  # digest of the encoder's graph
+    features: Mapped[bytes]
+    network: Mapped[str]  # SHA-256 of the small network that gave the logits; empty where there is none
+    logits: Mapped[bytes]
+    kept_at: Mapped[datetime] = _now()
 
 
 class Submission(Base):

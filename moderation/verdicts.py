@@ -3,6 +3,7 @@
 Recording is guarded by the lease and unique per (media, detector release): doing it twice changes nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,7 +12,8 @@ from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from moderation import deliveries, documents, ids, policy
+from moderation import deliveries, documents, features, ids, policy
+from moderation.features import Kept
 from moderation.policy import Policy
 from moderation.tables import Detector, Flag, Media, Platform, Submission, Verdict
 
@@ -29,7 +31,8 @@ STANDING = (  # made once: to make it would cost more than to ask it
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A detector's answer on one file, in plain values, with what the file says of its origin (`c2pa`,
-    `generator_metadata`) and its perceptual hash. ``ms`` is this file's share of its batch's time.
+    `generator_metadata`) and its perceptual hash. ``ms`` is this file's share of its batch's time; ``kept`` is what may
+    be kept of its faces, where policy allows it.
     """
 
     score: float
@@ -44,6 +47,7 @@ class Finding:
     provenance: dict[str, Any] = field(default_factory=dict)
     pdq: str | None = None
     pdq_quality: int | None = None
+    kept: Sequence[Kept] = ()
 
 
 def held(session: Session, lease: str, submission_id: str) -> Submission | None:
@@ -61,7 +65,7 @@ def record(session: Session, lease: str, submission_id: str, detector: tuple[str
     if finding.pdq is not None:
         unhashed = update(Media).where(Media.sha256 == row.media_sha256, Media.pdq.is_(None))
         session.execute(unhashed.values(pdq=finding.pdq, pdq_quality=finding.pdq_quality))
-    settle(session, row, verdict)
+    settle(session, row, verdict, finding.kept)
     return True
 
 
@@ -109,8 +113,10 @@ def standing(session: Session, sha256: str) -> Verdict | None:
     return session.scalar(STANDING, {"sha256": sha256})
 
 
-def settle(session: Session, submission: Submission, verdict: Verdict) -> None:
-    """Makes the submission `scored`, opens a flag where policy says so, and queues the webhooks."""
+def settle(session: Session, submission: Submission, verdict: Verdict, kept: Sequence[Kept] = ()) -> None:
+    """Makes the submission `scored`, opens a flag where policy says so, and queues the webhooks. What is ``kept`` of
+    faces stays with it where policy allows it.
+    """
     platform = submission.platform_id and session.get_one(Platform, submission.platform_id)
     rules = Policy.read(platform.policy) if platform else Policy()
     finished = session.scalar(select(func.clock_timestamp()))  # before anything is half written
@@ -127,6 +133,8 @@ def settle(session: Session, submission: Submission, verdict: Verdict) -> None:
     session.flush()
     if not platform:
         return  # ephemeral: shown to one person and erased, nobody else is told
+    if rules.keep_features:
+        features.keep(session, submission, verdict.id, kept)
     flag = open_flag(session, submission) if policy.opens_flag(rules, submission.band) else None
     tell = partial(
         deliveries.enqueue,

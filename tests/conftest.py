@@ -16,6 +16,7 @@ from sqlalchemy.orm import sessionmaker
 
 from cli import engines as embedded
 from cli import migrate
+from model.releases import Release
 from moderation import acceptance, database, media, people, platforms, tables
 from moderation import blobs as storage
 from moderation.acceptance import Draft
@@ -51,6 +52,21 @@ def labelled() -> Path:
     if folder is None:
         pytest.skip("no labelled images: set UNMASK_TEST_DATA")
     return Path(folder)
+
+
+class Full(NamedTuple):
+    """A tiny full release, and the cache that holds its encoder."""
+
+    release: Release
+    cache: Path
+
+
+@pytest.fixture(scope="session")
+def full_release(tmp_path_factory: pytest.TempPathFactory) -> Full:
+    from tests.model import full
+
+    home = tmp_path_factory.mktemp("full")
+    return Full(full.build(home / "release", home / "cache"), home / "cache")
 
 
 @pytest.fixture(scope="session")

@@ -22,13 +22,13 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from model.detector import Detector, Failure, Judgement, Prepared
 from moderation import blobs as storage
-from moderation import erasure, logs, metrics, policy, submissions, verdicts
+from moderation import erasure, features, logs, metrics, policy, submissions, verdicts
 from moderation.blobs import Blobs
 from moderation.errors import NotFound, WorldDown
 from moderation.policy import Policy
 from moderation.tables import Platform, Submission
 from moderation.verdicts import Finding
-from worker import previews, provenance
+from worker import keeping, previews, provenance
 from worker.leases import Keeper
 from worker.looking import Look
 from worker.manifests import Reader
@@ -208,7 +208,7 @@ def _finish(bench: Bench, keeper: Keeper, batch: Batch) -> None:
     assert batch.prepared is not None
     with _holding(bench, keeper, batch.lease):
         with _timed(batch, "judge"):
-            answers = bench.detector.judge(batch.prepared)
+            answers = _judged(bench, batch, batch.prepared)
         if len(answers) != len(batch.files):
             raise RuntimeError(f"the detector gave {len(answers)} answers for {len(batch.files)} files")
         batch.answers.update(zip(batch.files, answers, strict=True))
@@ -225,6 +225,13 @@ def _finish(bench: Bench, keeper: Keeper, batch: Batch) -> None:
         metrics.outcomes.labels(outcome).inc(count)
     times = {f"{step}_ms": round(ms, 1) for step, ms in batch.ms.items()}
     log.info("batch_scored", lease=batch.lease, files=len(batch.files), **batch.outcomes, **times)
+
+
+def _judged(bench: Bench, batch: Batch, prepared: Prepared) -> list[Judgement | Failure]:
+    """The detector's answers, with what may be kept of faces where a platform of the batch allows that."""
+    with bench.ledger.begin() as session:
+        keeps = features.wanted(session, {row.platform_id for row in batch.rows if row.platform_id})
+    return bench.detector.judge(prepared, keep_features=True) if keeps else bench.detector.judge(prepared)
 
 
 def _record(bench: Bench, batch: Batch, row: Submission) -> str:
@@ -246,6 +253,7 @@ def _finding(batch: Batch, sha256: str, answer: Judgement) -> Finding:
         provenance=batch.origins[sha256],
         pdq=hashed.pdq if hashed else None,
         pdq_quality=hashed.quality if hashed else None,
+        kept=keeping.kept(answer),
     )
 
 

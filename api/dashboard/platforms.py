@@ -53,5 +53,6 @@ def _words(rules: Policy) -> dict[str, str]:
         "Inconclusive": INCONCLUSIVE[rules.inconclusive],
         "Priority": f"{rules.priority.default}, at most {rules.priority.highest}",
         "Kept": f"{days} day{'s' if days > 1 else ''} after it is finished" if days else "until somebody erases it",
+        "Features of faces": "kept, to learn from decisions" if rules.keep_features else "not kept",
         "Callbacks to": "any public host" if hosts is None else ", ".join(hosts) or "nowhere",
     }

@@ -13,6 +13,7 @@ REASONS = {
     "low_quality": "The image is too blurred or too compressed to judge",
     "out_of_distribution": "The image is unlike anything the detector was tested on",
     "not_a_photograph": "It looks drawn or painted, and the detector judges photographs",
+    "face_covered": "Too much of the face is covered, by text, a mask or something else, to judge it",
     "disagreement": "The parts of the detector disagree with each other",
     "faces_not_judged": "There are more faces than are judged",
     "declared_synthetic": "The file itself says that a model made it",

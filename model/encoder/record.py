@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from model.crops import Cutting
+if TYPE_CHECKING:
+    from model.crops import Cutting
 
 SIZE, MARGIN = 224, 1.15
 BLOCKS = (3, 6, 9, 12)  # whose tokens are read, counted from 1
@@ -16,7 +18,8 @@ EPSILON = 1e-5  # of the LayerNorms
 @dataclass(frozen=True, slots=True)
 class EncoderRecord:
     """`source` is the SHA-256 of the published file, `graph` the digest (see `graph.digest`) of the int8 graph that the
-    release's recipe makes of it. `blocks` are those whose tokens the heads read; crops are of `size` pixels at
+    release's recipe makes of it, tuned by the release's `delta` (SHA-256 of its file, empty for none; see `delta`).
+    `blocks` are those whose tokens the heads read; crops are of `size` pixels at
     `margin` times the face's box, cut `through` a view (see `crops.Cutting`).
     """
 
@@ -26,8 +29,11 @@ class EncoderRecord:
     size: int = SIZE
     margin: float = MARGIN
     through: bool = True
+    delta: str = ""
 
     @property
     def cutting(self) -> Cutting:
         """How its crops are cut."""
+        from model.crops import Cutting  # needs OpenCV, which tuning does without
+
         return Cutting(self.size, self.margin, self.through)

@@ -1,8 +1,8 @@
 """The encoder in the user's cache: which source is there, and the int8 graph that was made of it.
 
 A cache holds, for each record, the source (the pinned file, or another one that passed `sources.accept`) and, for each
-recipe and choice of blocks, the converted graph. Beside each lies a small JSON file with its SHA-256. The source may be
-deleted once the graph is there; only torch needs it again. Nothing here downloads: see `sources`.
+recipe, delta and choice of blocks, the converted graph. Beside each lies a small JSON file with its SHA-256. The
+source may be deleted once the graph is there; only torch needs it again. Nothing here downloads: see `sources`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.encoder import cache as files
+from model.encoder import delta as deltas
 from model.encoder import quantisation
 from model.encoder import weights as reading
 from model.encoder.record import EncoderRecord
@@ -55,9 +56,11 @@ def source(record: EncoderRecord, cache: Path) -> Source:
     return found
 
 
-def weights(record: EncoderRecord, cache: Path) -> Weights:
-    """The source's weights in float32, for torch. Raises EncoderError where the source is missing or was changed."""
-    return reading.read(sound_source(record, cache).path)
+def weights(record: EncoderRecord, cache: Path, delta: Path | None = None) -> Weights:
+    """The source's weights in float32, for torch, tuned by the release's `delta`. Raises EncoderError where the source
+    is missing or was changed, or the delta is not the record's.
+    """
+    return _tuned(record, reading.read(sound_source(record, cache).path), delta)
 
 
 def sound_source(record: EncoderRecord, cache: Path) -> Source:
@@ -69,16 +72,18 @@ def sound_source(record: EncoderRecord, cache: Path) -> Source:
     return found
 
 
-def graph(record: EncoderRecord, recipe: Path, cache: Path) -> Path:
-    """The path of the int8 graph that `recipe` makes of the encoder; converted now if only the source is there.
+def graph(record: EncoderRecord, recipe: Path, cache: Path, delta: Path | None = None) -> Path:
+    """The path of the int8 graph that `recipe` makes of the encoder, tuned by the file `delta` where the record names
+    one; converted now if only the source is there.
 
-    Raises EncoderError where the encoder is missing, its source was changed, or the graph is damaged.
+    Raises EncoderError where the encoder is missing, its source was changed, the graph is damaged, or the delta is not
+    the record's.
     """
     found = converted(record, cache)
     if found is None:
         source(record, cache)  # says what to run before it tries to write anything
         with files.held(cache):
-            found = converted(record, cache) or _convert(record, recipe, cache)
+            found = converted(record, cache) or _convert(record, recipe, cache, delta)
     return found.path
 
 
@@ -96,10 +101,10 @@ def converted(record: EncoderRecord, cache: Path) -> Converted | None:
     return found
 
 
-def convert(record: EncoderRecord, recipe: Path, cache: Path) -> Converted:
+def convert(record: EncoderRecord, recipe: Path, cache: Path, delta: Path | None = None) -> Converted:
     """Convert the source, whether or not there is a graph. Raises EncoderError as `graph`."""
     with files.held(cache):
-        return _convert(record, recipe, cache)
+        return _convert(record, recipe, cache, delta)
 
 
 def here(record: EncoderRecord, cache: Path) -> bool:
@@ -111,7 +116,8 @@ def here(record: EncoderRecord, cache: Path) -> bool:
 def graph_path(record: EncoderRecord, cache: Path) -> Path:
     """Where the converted graph lies: named by its source and by the digest that it should have, so by its recipe."""
     blocks = ",".join(map(str, record.blocks))
-    key = hashlib.sha256(f"{FORMAT} {record.source} {record.graph} {blocks}".encode())
+    tuned = f" {record.delta}" if record.delta else ""
+    key = hashlib.sha256(f"{FORMAT} {record.source} {record.graph} {blocks}{tuned}".encode())
     return cache / f"graph-{key.hexdigest()[:16]}.onnx"
 
 
@@ -120,13 +126,14 @@ def source_record(record: EncoderRecord, cache: Path) -> Path:
     return cache / f"source-{record.source[:16]}.json"
 
 
-def _convert(record: EncoderRecord, recipe: Path, cache: Path) -> Converted:
+def _convert(record: EncoderRecord, recipe: Path, cache: Path, delta: Path | None) -> Converted:
     import onnx
 
     from model.encoder import graph as graphs
 
     found = sound_source(record, cache)
-    model = graphs.build(reading.read(found.path), quantisation.read(recipe), record.blocks)
+    tuned = _tuned(record, reading.read(found.path), delta)
+    model = graphs.build(tuned, quantisation.read(recipe), record.blocks)
     digest = graphs.digest(model)
     if found.cosine is None and digest != record.graph:
         raise EncoderError(
@@ -141,3 +148,16 @@ def _convert(record: EncoderRecord, recipe: Path, cache: Path) -> Converted:
         total = files.sha256(part)
     files.write_record(path.with_suffix(".json"), {"sha256": total, "digest": digest, "source": found.sha256})
     return Converted(path, total, digest, found.sha256)
+
+
+def _tuned(record: EncoderRecord, weights: Weights, delta: Path | None) -> Weights:
+    if delta is None:
+        if record.delta:
+            raise EncoderError(
+                f"the release was made with a tuned encoder, and its delta {record.delta[:16]} is missing"
+            )
+        return weights
+    if (found := files.sha256(delta)) != record.delta:
+        named = record.delta[:16] or "none"
+        raise EncoderError(f"{delta} ({found[:16]}) is not the delta that the release was made with ({named})")
+    return deltas.apply(weights, deltas.read(delta))

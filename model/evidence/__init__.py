@@ -84,6 +84,7 @@ def notes(quality: Mapping[str, float], limits: Limits) -> tuple[str, ...]:
     """Sentences on how much the picture of a face can tell. `quality` is that of `detector.Face`."""
     size, sharpness, coded = (quality.get(name) for name in ("size_px", "sharpness", "jpeg_quality"))
     distance, spread = quality.get("distance"), quality.get("spread")
+    covered, photograph = quality.get("covered"), quality.get("photograph")
     told = [
         size is not None
         and f"The face is {size:.0f} pixels large{', too small to judge' if size < limits.face_pixels else ''}.",
@@ -94,6 +95,10 @@ def notes(quality: Mapping[str, float], limits: Limits) -> tuple[str, ...]:
         distance is not None
         and distance > 1
         and f"The face is unlike those that the detector was tested on ({distance:.1f} times the limit).",
+        covered is not None and covered > limits.covered and "Something covers a large part of the face.",
+        photograph is not None
+        and photograph < limits.photograph
+        and "It looks drawn or painted, and the detector judges photographs.",
         spread is not None
         and f"The members of the detector are {spread:.2f} apart"
         f"{', which is disagreement' if spread > limits.spread else ''}.",

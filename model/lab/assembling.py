@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from model.sources import Item
 
 ENOUGH = 20  # real faces of a source, to leave it out by itself
 PHOTOGRAPH_STRENGTH = 0.01
+COVERED = 0.3  # as `occlusion` measures it: of 150 bare faces one exceeds this, of faces under masks half
 Floats = NDArray[np.float64]
 
 
@@ -176,13 +177,14 @@ def _familiar(judged: Samples) -> familiarity.Familiarity | None:
 
 
 def _limits(network: Limits, parts: Parts) -> Limits:
+    network = replace(network, covered=COVERED)
     photograph = parts.probe.photograph
     if photograph is None:
         return network
     reals = parts.known.where((parts.split == splits.VALIDATION) & (parts.known.views == gathering.PLAIN))
     logits = photograph(np.asarray(reals.values, np.float32))[:, 0].astype(np.float64)
     lowest = float(np.percentile(1 / (1 + np.exp(-logits)), 0.5))  # a photograph in 200 is called a drawing
-    return Limits(network.face_pixels, network.sharpness, network.jpeg_quality, network.spread, min(lowest, 0.5))
+    return replace(network, photograph=min(lowest, 0.5))
 
 
 def _rehearsal(parts: Parts) -> Rehearsal:

@@ -2,7 +2,8 @@
 
 The heads are fitted again with a prior at their present weights, on the rehearsal and the new faces together, so what
 the new faces do not speak of stays as it is. Part of the rehearsal and of the new faces is frozen: it only measures.
-The gate refuses a candidate that forgets an old kind or accuses more real people than the budget allows.
+The gate refuses a candidate that forgets an old kind, accuses more real people than the budget allows, or has the new
+kind the wrong way round.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from model.splits import position
 FROZEN = 0.3  # of the new groups, which only measure
 FEWEST = 10  # new faces to learn from
 LOST = 0.01  # of AUC, that an old kind may lose
+CHANCE = 0.5  # an AUC
 VARIANCE = 20.0  # of the prior at the present weights: how far new faces may move them
 WEIGHT = 0.25  # of all, that the new faces of a class count
 BATCH = 32
@@ -84,7 +86,10 @@ class Refit:
 def addition(detector: Detector, items: Sequence[Item], done: Any = lambda _: None) -> Addition:
     """The largest face of each item, as serving sees it. Raises DatasetError where there are too few."""
     encoder, *rest = detector.panel.seats
-    values, network, labels, frozen = [], [], [], []
+    values: list[NDArray[np.float32]] = []
+    network: list[NDArray[Any]] = []
+    labels: list[int] = []
+    components: list[str] = []
     for start in range(0, len(items), BATCH):
         batch = items[start : start + BATCH]
         sheets = detector.prepare([item.path.read_bytes() for item in batch]).sheets
@@ -96,18 +101,40 @@ def addition(detector: Detector, items: Sequence[Item], done: Any = lambda _: No
             said = [seat.look([cut.crops[seat.cutting] for cut in cuts], [LOGITS])[LOGITS] for seat in rest]
             network.append(said[0] if said else np.zeros((len(cuts), len(HEADS))))
             labels += [item.label for item, _ in pairs]
-            frozen += [position(f"refit {item.component or item.key}") < FROZEN for item, _ in pairs]
+            components += [item.component or item.key for item, _ in pairs]
         done(len(batch))
-    if len(labels) < FEWEST:
-        raise DatasetError(f"a kind is learnt from {FEWEST} faces or more; these files have {len(labels)}")
+    return gathered(
+        np.concatenate(values) if values else np.zeros((0, 0), np.float32),
+        np.concatenate(network).astype(np.float64) if network else np.zeros((0, len(HEADS))),
+        labels,
+        components,
+        len(items) - len(labels),
+    )
+
+
+def gathered(
+    values: NDArray[np.float32], network: Floats, labels: Sequence[int], components: Sequence[str], faceless: int
+) -> Addition:
+    """New faces, of which whole `components` are frozen, always the same ones: projected features (n, k), what the
+    small network says (n, 2), labels 0 or 1. A face of which the network's answer is not known (NaN) cannot measure and
+    may not teach what later measures, so it is left out where it would be frozen. Raises DatasetError where too few
+    faces are left.
+    """
+    frozen = np.array([position(f"refit {component}") < FROZEN for component in components], bool)
+    usable = ~(frozen & np.isnan(network).any(axis=1))
+    if usable.sum() < FEWEST:
+        raise DatasetError(f"a kind is learnt from {FEWEST} faces or more; there are {usable.sum()}")
     return Addition(
-        np.concatenate(values), np.concatenate(network).astype(np.float64), np.array(labels, np.int64),
-        np.array(frozen, bool), len(items) - len(labels),
+        values[usable], network[usable], np.array(labels, np.int64)[usable], frozen[usable], faceless
     )  # fmt: skip
 
 
 def refit(release: Release, probe: Probe, known: Rehearsal, new: Addition, kind: Kind, name: str) -> Refit:
-    """The candidate that learns `new`, faces of a source `name` whose fakes are of `kind`."""
+    """The candidate that learns `new`, faces of a source `name` whose fakes are of `kind`. Raises DatasetError where
+    the release has a source of that name: the gate could not tell what the old one loses.
+    """
+    if name in known.sources:
+        raise DatasetError(f"{release.name} {release.version} knows a source called {name}: choose another name")
     learned = _learned(probe, known, new, kind, name)
     fusion = np.asarray(release.fusion, np.float64)
     before, after = (_logits(each, fusion, known, new) for each in (probe, learned))
@@ -238,6 +265,8 @@ def _refusals(rows: Sequence[Row], name: str) -> list[str]:
             found.append(
                 f"{row.name} loses {row.auc[0] - row.auc[1]:.3f} of AUC ({row.auc[0]:.3f} to {row.auc[1]:.3f})"
             )
+        if row.name == name and row.fakes >= FEWEST and row.auc[1] < CHANCE:
+            found.append(f"the new faces are told apart worse than by chance ({row.auc[1]:.3f}): check their labels")
         rises = row.reals >= calibration.fewest(calibrating.REVIEW_WORST) and row.fake[1] > row.fake[0]
         if rises and row.fake[1] > calibrating.FAKE_WORST:
             found.append(f"{row.fake[1]:.1%} of the real faces of {row.name} would be called fake ({row.fake[0]:.1%})")

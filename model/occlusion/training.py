@@ -153,7 +153,7 @@ def export(covers: Covers, out: Path) -> None:
     onnx.save(graph, out)
 
 
-def _piece(image: occlusion.Image, row: NDArray[np.float32]) -> Sample | tuple[occlusion.Image, NDArray[np.float32]]:
+def _piece(image: occlusion.Image, row: NDArray[np.float32]) -> tuple[occlusion.Image, NDArray[np.float32]]:
     """The face of `row` with room around it, at most 128 pixels a side, and the row in its pixels."""
     x, y, width, height = (float(value) for value in row[:4])
     left, top = max(0, int(x - 0.6 * width)), max(0, int(y - 0.5 * height))

@@ -3,10 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import func, select
 
-from moderation import erasure, platforms
+from moderation import erasure, features, platforms
 from moderation.blobs import Blobs
 from moderation.errors import WorldDown
+from moderation.features import Kept
+from moderation.tables import FaceFeatures, Submission
 from tests.api.conftest import Caller, Sessions, slug
 
 
@@ -31,6 +34,29 @@ def test_a_store_that_is_away_keeps_nothing_readable(
         assert erasure.remove(session, blobs, accepted["id"])
     assert blobs.walk("", 9).found == []
     assert caller.delete(accepted["links"]["self"]).status_code == 204
+
+
+def test_features_of_faces_are_gone_when_it_is_answered_also_where_the_store_is_away(
+    caller: Caller, blobs: Blobs, Session: Sessions, score: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Session.begin() as session:
+        platforms.change_policy(session, caller.platform_id, {"keep_features": True})
+    sent = [caller.send(external_id=f"post-{number}").get_json() for number in range(2)]
+    score()
+    with Session.begin() as session:
+        first = session.get_one(Submission, sent[0]["id"])
+        assert first.verdict_id is not None
+        features.keep(session, first, first.verdict_id, [Kept(0, "graph", b"\0\0", "", b"")])
+    score()  # of the same bytes: its verdict is known, and what is kept of it
+
+    def away(key: str) -> None:
+        raise WorldDown
+
+    monkeypatch.setattr(blobs, "delete", away)
+    for number, left in enumerate((1, 0)):
+        assert caller.delete(sent[number]["links"]["self"]).status_code == 204
+        with Session() as session:
+            assert session.scalar(select(func.count()).select_from(FaceFeatures)) == left
 
 
 def test_a_callback_that_the_policy_does_not_allow_is_refused_by_name(caller: Caller, Session: Sessions) -> None:

@@ -56,7 +56,7 @@ def test_a_policy_is_shown_set_field_by_field_and_taken_back(run, chirper):
     (set_,) = run(
         *("platform", "policy", chirper, "--set", "thresholds.review=0.5", "--set", "thresholds.fake=0.9"),
         *("--set", "flag_bands=fake", "--set", "retention_days=30", "--set", "callback_hosts=a.example, *.b.example"),
-        *("--set", "inconclusive=score", "--set", "priority.default=bulk"),
+        *("--set", "inconclusive=score", "--set", "priority.default=bulk", "--set", "keep_features=true"),
     )
     assert set_["policy"] == {
         "thresholds": {"review": 0.5, "fake": 0.9},
@@ -64,10 +64,12 @@ def test_a_policy_is_shown_set_field_by_field_and_taken_back(run, chirper):
         "inconclusive": "score",
         "priority": {"default": "bulk", "highest": "urgent"},
         "retention_days": 30,
+        "keep_features": True,
         "callback_hosts": ["a.example", "*.b.example"],
     }
     (back,) = run("platform", "policy", chirper, "--unset", "thresholds", "--unset", "inconclusive")
     assert (back["policy"]["thresholds"], back["policy"]["retention_days"]) == (None, 30)
+    assert back["policy"]["keep_features"]
 
 
 def test_a_change_is_in_the_audit_with_what_was_before_and_a_bad_one_changes_nothing(run, chirper, Session):
@@ -76,6 +78,7 @@ def test_a_change_is_in_the_audit_with_what_was_before_and_a_bad_one_changes_not
     run("platform", "policy", chirper, "--set", "retention_days=7")
     for bad in (
         "retention_days=soon",
+        "keep_features=sometimes",
         "retention_day=3",
         "thresholds.review=0.5",
         "=1",

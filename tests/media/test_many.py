@@ -32,7 +32,7 @@ class Crowd:
 def crowd(monkeypatch):
     """A detector that finds a crowd, and takes blue for forged."""
 
-    def votes(self, cuts):
+    def votes(self, cuts, *_):
         blue = [np.median(cut.crops[0].reshape(-1, 3), axis=0).argmax() == 2 for cut in cuts]
         return [Vote(cut, 0.97 if is_blue else 0.05, "x", {}, ()) for cut, is_blue in zip(cuts, blue, strict=True)]
 
@@ -75,7 +75,7 @@ def test_forty_faces_of_a_group_photo_are_found_and_judged(monkeypatch, forged):
         group.paste(cell, (160 * (number % 8), 160 * (number // 8)))
     left, top = 160 * (33 % 8), 160 * (33 // 8)
 
-    def votes(self, cuts):
+    def votes(self, cuts, *_):
         inside = [left <= cut.box[0] < left + 160 and top <= cut.box[1] < top + 160 for cut in cuts]
         return [
             Vote(cut, 0.97 if forged and here else 0.05, "x", {}, ()) for cut, here in zip(cuts, inside, strict=True)

@@ -25,7 +25,7 @@ SCORES = {"R": 0.1, "B": 0.97, "G": 0.6}
 def detector(monkeypatch):
     """The shipped detector, except that its networks judge by colour: blue is forged, green is odd, red is real."""
 
-    def votes(self, cuts):
+    def votes(self, cuts, *_):
         return [Vote(cut, _score(cut), bands.MANIPULATED, {}, _doubts(cut)) for cut in cuts]
 
     monkeypatch.setattr(Detector, "_votes", votes)

@@ -1,12 +1,14 @@
 """Bytes in, one answer each, in order; what is wrong with one file stays with it."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from model import bands, clips, metrics, pixels, sources, splits
+from model import bands, clips, metrics, pixels, releases, sources, splits
 from model.detector import Detector, Failure, Judgement
 from model.errors import DeviceError
 
@@ -153,3 +155,26 @@ def test_fakes_score_higher_than_reals(detector, labelled):
     answers = detector.score([item.path.read_bytes() for item in chosen])
     scores = np.array([answer.score for answer in answers])
     assert metrics.auc(scores, np.array([item.label for item in chosen])) > 0.7
+
+
+def test_a_face_that_is_mostly_covered_is_a_doubt_where_the_release_sets_a_limit(tmp_path, portrait, encode):
+    shutil.copytree(releases.default_path(), tmp_path / "strict")
+    found = releases.read(tmp_path / "strict")
+    releases.seal(replace(found, limits=replace(found.limits, covered=0.3)))
+    strict = Detector.load(tmp_path / "strict", "cpu")
+    masked = portrait.copy()
+    (face,) = strict.score([encode(portrait, "PNG")])[0].faces[:1]
+    x, y, width, height = face.box
+    ImageDraw.Draw(masked).rectangle((x, y + height * 0.3, x + width, y + height * 1.05), fill=(225, 235, 240))
+
+    bare, covered = strict.score([encode(portrait, "PNG"), encode(masked, "PNG")])
+    assert bare.faces[0].quality["covered"] < 0.3
+    assert "face_covered" not in bare.reasons
+    if covered.faces:  # a finder may not see it at all, which is a doubt of its own
+        assert "face_covered" in covered.reasons
+    assert covered.band == "inconclusive"
+
+
+def test_nothing_is_measured_of_covers_where_no_limit_is_set(detector, portrait, encode):
+    (answer,) = detector.score([encode(portrait, "PNG")])
+    assert "covered" not in answer.faces[0].quality

@@ -18,6 +18,7 @@ def test_an_empty_policy_keeps_the_detectors_bands_and_shows_people_all_but_clea
     assert [policy.band(rules, 0.5, name) for name in BANDS] == list(BANDS)
     assert [name for name in BANDS if policy.opens_flag(rules, name)] == ["review", "fake", "inconclusive"]
     assert rules.retention_days is None
+    assert rules.keep_features is False
     assert [policy.priority(rules, asked) for asked in (None, 0, 1, 2)] == [1, 0, 1, 2]
     policy.check_callback(rules, "https://anywhere.example/x")
 
@@ -40,6 +41,8 @@ def test_an_empty_policy_keeps_the_detectors_bands_and_shows_people_all_but_clea
         ({"retention_days": 0}, "retention_days"),
         ({"retention_days": 1.5}, "retention_days"),
         ({"retention_days": True}, "retention_days"),
+        ({"keep_features": "yes"}, "keep_features"),
+        ({"keep_features": 1}, "keep_features"),
         ({"callback_hosts": ["https://hooks.example.org"]}, "callback_hosts.0: must be a host"),
         ({"callback_hosts": ["*"]}, "callback_hosts.0"),
         ({"callback_hosts": ["a..b"]}, "callback_hosts.0"),

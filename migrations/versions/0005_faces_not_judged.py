@@ -1,13 +1,13 @@
 """Verdicts count the faces that were found and not judged.
 
-Revision 0004, after 0003, 2026-11-28.
+Revision 0005, after 0004, 2026-11-28.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
