@@ -112,13 +112,26 @@ CATALOGUE = {
             "too-many-pixels",
             422,
             "The picture is larger than this service decodes",
-            "Scale it down, or ask the operator to raise UNMASK_MAX_PIXELS, for video UNMASK_MAX_VIDEO_PIXELS.",
+            "Scale it down, or ask the operator to raise UNMASK_MAX_PIXELS, for JPEG "
+            "UNMASK_MAX_JPEG_PIXELS, for video UNMASK_MAX_VIDEO_PIXELS.",
         ),
         Problem(
             "too-long",
             422,
             "The video is longer than this service takes",
             "Shorten it, or ask the operator to raise UNMASK_MAX_SECONDS.",
+        ),
+        Problem(
+            "too-many-tracks",
+            422,
+            "The video has more tracks of pictures than are looked at",
+            "Send the one that is shown.",
+        ),
+        Problem(
+            "too-much-metadata",
+            422,
+            "The file holds more beside its pixels than this service skips",
+            "Remove what is no picture (texts, profiles, previews) and send it again.",
         ),
         Problem(
             "too-many-frames",

@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from model.releases import Limits
 
 CLEAR, REVIEW, FAKE, INCONCLUSIVE = "clear", "review", "fake", "inconclusive"
+SUSPICION = {CLEAR: 0, INCONCLUSIVE: 0, REVIEW: 1, FAKE: 2}
 
 # Why a file is inconclusive.
 NO_FACE, FACE_TOO_SMALL, LOW_QUALITY = "no_face", "face_too_small", "low_quality"
 OUT_OF_DISTRIBUTION, DISAGREEMENT = "out_of_distribution", "disagreement"
+FACES_NOT_JUDGED = "faces_not_judged"  # there are more than are judged, so the others may be anything
 NOT_A_PHOTOGRAPH, FACE_COVERED = "not_a_photograph", "face_covered"
 # What a suspicious one looks like; the last is all that a detector with one head can say.
 MANIPULATED, SYNTHETIC, FAKE_FACE = "manipulated_face", "synthetic_image", "fake_face"

@@ -28,10 +28,15 @@ def make(
     budget: Budget,
     onlooker: Callable[[Frame], Any] | None,
     bounds: Bounds,
+    max_jpeg_pixels: int,
+    most_faces: int,
 ) -> Detector:
     """The tool of a cell, see `Detector.load`."""
     cv2.setNumThreads(1)  # there is a cell for every core
-    return Detector(Panel(release, (), cuttings), faces.load(finder), 1, max_pixels, budget, onlooker, bounds)
+    return Detector(
+        Panel(release, (), cuttings), faces.load(finder), 1, max_pixels, budget, onlooker, bounds, None,
+        max_jpeg_pixels, most_faces,
+    )  # fmt: skip
 
 
 def sheet(detector: Detector, content: bytes) -> Sheet | Failure:

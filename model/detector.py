@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from formats import complexity
 from formats.complexity import Bounds
-from model import bands, clips, faces, occlusion, pixels, releases, videos
+from model import bands, clips, faces, occlusion, pixels, presentations, releases
 from model.errors import BadImage, ReleaseError, TooComplex
 from model.faces import FaceFinder, FoundFace
 from model.panels import Panel
@@ -64,7 +65,9 @@ class FrameScore:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What the detector says of one file. `band` is clear, review, fake or inconclusive; `reasons` are words for
-    machines, never empty when inconclusive; `frames` is empty for a still image.
+    machines, never empty when inconclusive; `frames` is empty for a still image. Of a file with several parts (see
+    `presentations`) all of it is the worst part's, which is number `part`. `faces_not_judged` are those that were found
+    beyond the bound; with any, the band is not clear.
     """
 
     score: float
@@ -74,6 +77,8 @@ class Judgement:
     width: int
     height: int
     frames: tuple[FrameScore, ...] = ()
+    part: int = 0
+    faces_not_judged: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The same in lists, numbers and words that JSON can carry."""
@@ -85,6 +90,7 @@ class Judgement:
                 {"box": list(face.box), "score": face.score, "quality": dict(face.quality), "frame": face.frame}
                 for face in self.faces
             ],
+            "faces_not_judged": self.faces_not_judged,
             "width": self.width,
             "height": self.height,
             "frames": [{"index": frame.index, "time": frame.time, "score": frame.score} for frame in self.frames],
@@ -102,7 +108,8 @@ class Failure:
 @dataclass(frozen=True, slots=True)
 class Cut:
     """One picture on its way to the network, as one crop for each of the panel's cuttings: of a face whose `place` is
-    the finder's own box, or of a whole frame when there is none.
+    the finder's own box, or of a whole frame when there is none. `place` is in pixels of the frame that was looked at,
+    `box` in those of the file.
     """
 
     frame: int
@@ -111,18 +118,22 @@ class Cut:
     place: tuple[float, float, float, float] | None = None
     box: tuple[int, int, int, int] | None = None
     quality: Mapping[str, float] = field(default_factory=dict)
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One decoded file: the size of its first frame, the crops of all its frames, faces largest first, and what an
-    onlooker (see `Detector.load`) made of each frame.
+    """One decoded file: width and height of its first frame, the crops of all its frames, faces largest first, what an
+    onlooker (see `Detector.load`) made of each frame, and of each part width and height, and how many of its faces are
+    too many to be judged.
     """
 
     width: int
     height: int
     cuts: tuple[Cut, ...]
     seen: tuple[Any, ...] = ()
+    sizes: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    missed: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +168,14 @@ class Detector:
         onlooker: Callable[[Frame], Any] | None = None,
         bounds: Bounds | None = None,
         sandbox: Sandbox | None = None,
+        max_jpeg_pixels: int = pixels.MAX_JPEG_PIXELS,
+        most_faces: int = faces.MOST,
     ) -> None:
         self.release = panel.release
         self.panel = panel
         self.max_pixels = max_pixels
+        self.max_jpeg_pixels = max_jpeg_pixels
+        self.most_faces = most_faces
         self.budget = budget or Budget()
         self._onlooker = onlooker
         self._finder = finder
@@ -182,10 +197,12 @@ class Detector:
         cache: Path | None = None,
         bounds: Bounds | None = None,
         limits: Limits | None = None,
+        max_jpeg_pixels: int = pixels.MAX_JPEG_PIXELS,
+        most_faces: int = faces.MOST,
     ) -> Detector:
         """A detector from the release in a directory (the shipped lite one when None) on `auto`, `cpu` or `cuda:N`,
-        with the face network `face_model` in place of the release's own. `max_pixels` bounds images, `budget` clips;
-        `cache` is where encoders lie.
+        with the face network `face_model` in place of the release's own. `max_pixels` bounds images, `max_jpeg_pixels`
+        JPEGs, `budget` clips, `most_faces` the faces of a picture that are judged; `cache` is where encoders lie.
         `onlooker` is called with each frame that is looked at, in `prepare`'s threads: whoever wants something else of
         the pixels need not decode them again. `bounds` are of the parts of a file. With `limits`, files are prepared by
         other processes, which are ended when they exceed them; `onlooker` is a function of a module then. Raises
@@ -203,9 +220,12 @@ class Detector:
         if limits is not None:
             from model import confined  # which is made of this module
 
-            told = (found, panel.cuttings, look, max_pixels, budget or Budget(), onlooker, bounds or Bounds())
+            told = (
+                found, panel.cuttings, look, max_pixels, budget or Budget(), onlooker, bounds or Bounds(),
+                max_jpeg_pixels, most_faces,
+            )  # fmt: skip
             sandbox = Sandbox(confined.make, told, threads, limits)
-        return cls(panel, finder, threads, max_pixels, budget, onlooker, bounds, sandbox)
+        return cls(panel, finder, threads, max_pixels, budget, onlooker, bounds, sandbox, max_jpeg_pixels, most_faces)
 
     def score(self, files: Sequence[bytes]) -> list[Judgement | Failure]:
         """One answer per file, in order. It never raises for a bad file."""
@@ -245,44 +265,44 @@ class Detector:
         cuts = [cut for sheet in prepared.sheets if isinstance(sheet, Sheet) for cut in sheet.cuts]
         votes = iter(self._votes(cuts, keep_features))
         return [
-            sheet if isinstance(sheet, Failure) else self._judgement(sheet, [next(votes) for _ in sheet.cuts])
+            sheet if isinstance(sheet, Failure) else self._worst(sheet, [next(votes) for _ in sheet.cuts])
             for sheet in prepared.sheets
         ]
 
     def frames(self, content: bytes) -> Iterator[Frame]:
-        """The frames of a file that are looked at: one of a still image, up to `budget.frames` of a clip. Raises
-        BadImage.
+        """The frames of a file that are looked at: one of a still image, up to `budget.frames` of a clip, and those of
+        whatever else it may show. Raises BadImage.
         """
         try:
             complexity.check(content, self._bounds)
         except complexity.TooComplex as error:
             raise TooComplex(str(error)) from error
-        if videos.container(content):
-            return videos.decode(content, self.budget)
-        return pixels.decode(content, self.max_pixels, self.budget.frames)
+        return presentations.frames(content, self.max_pixels, self.max_jpeg_pixels, self.budget)
 
     def sheet(self, content: bytes) -> Sheet | Failure:
         """One file, prepared here and now."""
         cuts: list[Cut] = []
         seen: list[Any] = []
-        height = width = 0
+        sizes: dict[int, tuple[int, int]] = {}
+        missed: Counter[int] = Counter()
         try:
             for frame in self.frames(content):
-                height, width = (height, width) if cuts else frame.pixels.shape[:2]
-                cuts += self._cuts(frame)
+                sizes.setdefault(frame.part, frame.size)
+                found = self._finder.find(frame.pixels)
+                missed[frame.part] += len(found[self.most_faces :])
+                cuts += self._cuts(frame, found[: self.most_faces])
                 if self._onlooker:
                     seen.append(self._onlooker(frame))
         except BadImage as error:
             return Failure(error.slug, str(error))
-        return Sheet(width, height, tuple(cuts), tuple(seen))
+        return Sheet(*next(iter(sizes.values())), tuple(cuts), tuple(seen), sizes, missed)
 
-    def _cuts(self, frame: Frame) -> list[Cut]:
-        found = self._finder.find(frame.pixels)[: faces.MOST]
-        index, time, cuttings = frame.index, frame.time, self.panel.cuttings
+    def _cuts(self, frame: Frame, found: Sequence[FoundFace]) -> list[Cut]:
+        index, time, part, cuttings = frame.index, frame.time, frame.part, self.panel.cuttings
         if not found:
-            return [Cut(index, time, tuple(each.picture(frame.pixels) for each in cuttings))]
+            return [Cut(index, time, tuple(each.picture(frame.pixels) for each in cuttings), part=part)]
         return [
-            Cut(index, time, seen, face.box, _clipped(face, frame.pixels), self._quality(face, seen[0], frame))
+            Cut(index, time, seen, face.box, _clipped(face, frame), self._quality(face, seen[0], frame), part)
             for face in found
             for seen in [tuple(each.face(frame.pixels, face.box) for each in cuttings)]
         ]
@@ -321,8 +341,21 @@ class Detector:
         doubts = bands.doubts(quality, self.release.limits) if cut.box else _FACELESS
         return Vote(cut, score, word, quality, doubts, traits)
 
-    def _judgement(self, sheet: Sheet, votes: Sequence[Vote]) -> Judgement:
-        """The file's score is a robust maximum. One forged face makes a file fake, however many real ones stand
+    def _worst(self, sheet: Sheet, votes: Sequence[Vote]) -> Judgement:
+        """The judgement of the part that is shown first, unless another one is more suspicious. A doubt about another
+        part is none about this one: behind a good photo lies a second of blurred film.
+        """
+        parts = dict.fromkeys(vote.cut.part for vote in votes)
+        worst, *others = (self._judgement(sheet, n, [vote for vote in votes if vote.cut.part == n]) for n in parts)
+        for other in others:
+            above = bands.SUSPICION[other.band] - bands.SUSPICION[worst.band]
+            is_worse = above > 0 or (other.band == worst.band and other.score > worst.score)
+            if is_worse or (worst.band == bands.CLEAR and other.faces_not_judged):
+                worst = other
+        return worst
+
+    def _judgement(self, sheet: Sheet, part: int, votes: Sequence[Vote]) -> Judgement:
+        """The part's score is a robust maximum. One forged face makes a file fake, however many real ones stand
         beside it, so a mean would dilute it; but tiny, soft and strange faces score at random, so they count only where
         no other is; and of a clip's frames the best does not count by itself (see `clips`).
         """
@@ -336,9 +369,13 @@ class Detector:
         timeline = sorted(by_frame.items())
         score = clips.score([score for _, score in timeline])
         doubts = () if sound else tuple(dict.fromkeys(word for vote in scored for word in vote.doubts))
+        missed = sheet.missed.get(part, 0)
         band = bands.band(score, self.release.thresholds, doubts)
+        if missed and band in {bands.CLEAR, bands.INCONCLUSIVE}:
+            band, doubts = bands.INCONCLUSIVE, (*doubts, bands.FACES_NOT_JUDGED)
         top = max(voting, key=lambda vote: vote.score)
         times = {vote.cut.frame: vote.cut.time for vote in votes}
+        width, height = sheet.sizes.get(part, (sheet.width, sheet.height))
         return Judgement(
             score=score,
             band=band,
@@ -348,17 +385,20 @@ class Detector:
                 for vote in scored
                 if vote.cut.box
             ),
-            width=sheet.width,
-            height=sheet.height,
+            width=width,
+            height=height,
             frames=tuple(FrameScore(index, score, times[index]) for index, score in timeline) if len(times) > 1 else (),
+            part=part,
+            faces_not_judged=missed,
         )
 
 
-def _clipped(face: FoundFace, image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """The box in whole pixels, without what lies outside the image."""
-    x, y, width, height = face.box
+def _clipped(face: FoundFace, frame: Frame) -> tuple[int, int, int, int]:
+    """The box in whole pixels of the file's picture, without what lies outside it."""
+    x, y, width, height = (side * frame.shrunk for side in face.box)
+    across, down = frame.size
     left, top = max(0, round(x)), max(0, round(y))
-    right, bottom = min(image.shape[1], round(x + width)), min(image.shape[0], round(y + height))
+    right, bottom = min(across, round(x + width)), min(down, round(y + height))
     return left, top, right - left, bottom - top
 
 

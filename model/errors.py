@@ -53,6 +53,18 @@ class TooCostly(BadImage):
     slug = "too-costly"
 
 
+class TooManyTracks(BadImage):
+    """The video has more tracks of pictures than are looked at."""
+
+    slug = "too-many-tracks"
+
+
+class TooMuchMetadata(BadImage):
+    """The file holds more beside its pixels than is skipped."""
+
+    slug = "too-much-metadata"
+
+
 class TornFile(BadImage):
     """The file ends before its image does."""
 

@@ -18,20 +18,18 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
-from numpy.typing import NDArray
 
-from model import pixels
+from formats import signatures
+from model import pixels, tracks
 from model.errors import BadImage, TooLong, TooManyPixels, TornFile, UnsupportedMedia
 from model.pixels import Frame
 
-CODECS = {"h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9", "mpeg4", "h263", "mjpeg"}
-_FIRST_BOXES = {b"moov", b"mdat", b"wide", b"free", b"skip"}  # QuickTime files older than `ftyp`
 _FAULTS = (av.error.FFmpegError, *pixels.FAULTS, MemoryError)
 
 SCENES = 16  # one frame in so many is kept for scenes that would be missed
@@ -40,7 +38,6 @@ THUMBNAIL = 32  # its side, in pixels
 DENSE = 4  # with so many times the frames that are wanted, those that no other frame refers to are left out
 MOST_PACKETS = 400_000  # nearly two hours of 60 a second
 MOST_FAULTS = 200  # packets that cannot be decoded before the rest is given up
-THREADS = 2  # a decoder: several files are decoded at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +52,15 @@ class Budget:
     frame_pixels: int = 36_000_000  # 7680 x 4320 is 33 million
     decoded_pixels: int = 3_000_000_000
     wall_seconds: float = 20.0
+
+    def shared(self, many: int) -> Budget:
+        """The budget of each of so many clips that are looked at together."""
+        return replace(
+            self,
+            frames=max(2, self.frames // many),
+            decoded_pixels=self.decoded_pixels // many,
+            wall_seconds=self.wall_seconds / many,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +77,53 @@ class _Plan:
 
 def container(content: bytes) -> str | None:
     """FFmpeg's name for the container that these bytes begin like, `mov` or `matroska`; None for anything else."""
-    if content.startswith(b"\x1a\x45\xdf\xa3"):
-        return "matroska"
-    kind = content[4:8]
-    is_movie = kind == b"ftyp" and content[8:12] not in pixels.BRANDS
-    return "mov" if is_movie or kind in _FIRST_BOXES else None
+    kind = signatures.kind(content[: signatures.HEAD])
+    return kind.reader if kind is not None and kind.is_video else None
 
 
 def decode(content: bytes, budget: Budget | None = None) -> Iterator[Frame]:
-    """Up to `budget.frames` frames, each decoded when it is asked for, with their times in seconds from the first.
+    """Up to `budget.frames` frames, each decoded when it is asked for, as they are shown, with their times in seconds
+    from the first. Where several tracks may be played, each is a part and has a share of the budget; the indices of a
+    part go on where those of the part before end.
 
-    Raises UnsupportedMedia, TornFile (a header without its pictures), TooManyPixels, TooLong, or BadImage when no frame
-    can be decoded. What breaks after the first good frame ends the clip, and raises nothing.
+    Raises UnsupportedMedia, TornFile (a header without its pictures), TooManyTracks, TooManyPixels, TooLong, or
+    BadImage when no frame can be decoded. What breaks after the first good frame ends its track, and raises nothing.
     """
     budget = budget or Budget()
+    with _opened(content) as file:
+        streams = tracks.playable(file)
+        for stream in streams:
+            tracks.check(stream, budget.frame_pixels)
+        numbers = [stream.index for stream in streams]
+    share, first = budget.shared(len(numbers)), 0
+    fault: BadImage | None = None
+    shown = False
+    for part, number in enumerate(numbers):
+        try:
+            for frame in _track(content, number, share):
+                shown = True
+                last = first + frame.index
+                yield replace(frame, index=last, part=part)
+        except (TooLong, TooManyPixels):
+            raise
+        except BadImage as error:
+            fault = fault or error
+        else:
+            first = last + 1
+    if fault is not None and not shown:
+        raise fault
+
+
+def _track(content: bytes, number: int, budget: Budget) -> Iterator[Frame]:
+    """The frames of the stream of this number."""
     until = time.monotonic() + budget.wall_seconds
     shown = 0
     try:
         with _opened(content) as file:
-            stream = _stream(file, budget.frame_pixels)
+            stream = file.streams[number]
+            tracks.prepare(stream, budget.frame_pixels)
             plan = _planned(file, stream, budget)
-            for frame in _numbered(_chosen(file, stream, plan, budget, until), plan):
+            for frame in _numbered(_chosen(file, stream, plan, budget, until), stream, plan, budget.frame_pixels):
                 shown += 1
                 yield frame
     except BadImage:
@@ -132,33 +164,15 @@ def _refuse(*_: object) -> NoReturn:
     raise PermissionError("a video must not refer to other files")
 
 
-def _stream(file: Any, frame_pixels: int) -> Any:
-    if not file.streams.video:
-        raise UnsupportedMedia("the file holds no video")
-    stream = file.streams.video[0]
-    coder = stream.codec_context
-    if coder is None or coder.name not in CODECS:
-        raise UnsupportedMedia(f"video coded as {coder.name if coder else 'nothing known'} is not decoded here")
-    if coder.width * coder.height > frame_pixels:
-        raise TooManyPixels(f"{coder.width} x {coder.height} pixels exceed the limit of {frame_pixels}")
-    # The decoder holds to the limit, too, where the stream says something else than its container. It counts the blocks
-    # that frames are padded to.
-    coder.options = {"max_pixels": str(frame_pixels * 5 // 4)}
-    coder.thread_type, coder.thread_count = "AUTO", THREADS
-    return stream
-
-
 def _planned(file: Any, stream: Any, budget: Budget) -> _Plan:
     """Walks the packets. Those behind a tear are not there."""
     times, keys = [], []
     try:
-        for packet in file.demux(stream):
-            at = packet.pts if packet.pts is not None else packet.dts
-            if at is None or packet.size == 0:
-                continue
-            times.append(at)
+        for packet, at in _timed(file, stream):
             if packet.is_keyframe:
                 keys.append(at)
+            if not packet.is_discard:  # others lie outside what an edit list shows: they are decoded for its sake
+                times.append(at)
             if len(times) > MOST_PACKETS:
                 raise TooLong(f"the video has more than {MOST_PACKETS} frames")
     except _FAULTS:
@@ -175,6 +189,13 @@ def _planned(file: Any, stream: Any, budget: Budget) -> _Plan:
     even = max(1, budget.frames - budget.frames // SCENES)
     wanted = [times[0] + int((part + 0.5) * length / even) for part in range(even)]
     return _Plan(times, keys, wanted, base)
+
+
+def _timed(file: Any, stream: Any) -> Iterator[tuple[Any, int]]:
+    for packet in file.demux(stream):
+        at = packet.pts if packet.pts is not None else packet.dts
+        if at is not None and packet.size:
+            yield packet, at
 
 
 def _chosen(file: Any, stream: Any, plan: _Plan, budget: Budget, until: float) -> Iterator[Any]:
@@ -249,15 +270,9 @@ def _decoded(file: Any, stream: Any, start: int, until: float) -> Iterator[Any]:
             yield frame
 
 
-def _numbered(frames: Iterator[Any], plan: _Plan) -> Iterator[Frame]:
+def _numbered(frames: Iterator[Any], stream: Any, plan: _Plan, most: int) -> Iterator[Frame]:
     """The frames as pixels, each with its place among all of the clip's and its time, both ascending."""
     index = -1
     for frame in frames:
         index = max(index + 1, bisect_right(plan.times, frame.pts) - 1)
-        yield Frame(index, _upright(frame), time=round((frame.pts - plan.times[0]) * plan.base, 3))
-
-
-def _upright(frame: Any) -> NDArray[np.uint8]:
-    """uint8 (height, width, 3), turned as the container's matrix says. Frames are stored turned by quarters only."""
-    turned = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
-    return np.ascontiguousarray(turned)
+        yield Frame(index, tracks.shown(frame, stream, most), time=round((frame.pts - plan.times[0]) * plan.base, 3))

@@ -38,6 +38,7 @@ def verdict(row: Verdict, band: str | None = None) -> Json:
         "band": band or row.band,
         "reasons": row.reasons,
         "faces": row.faces,
+        "faces_not_judged": row.faces_not_judged,
         "frames": row.frames,
         "media": {"width": row.width, "height": row.height, **_media(row.media)},
         "provenance": {"c2pa": None, "generator_metadata": [], **row.provenance},

@@ -5,52 +5,37 @@ worker; a file that is torn further in passes, and fails at decoding with a reas
 """
 
 import hashlib
+import io
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final
 
 import pillow_heif
 from PIL import Image
 
-from formats import complexity
+from formats import complexity, containers, heifs, orientation, pngs, signatures, tiffs
 from formats.complexity import Bounds, TooComplex
-from moderation import containers
-from moderation.containers import Movie, NoVideo, Torn
+from formats.containers import Movie, NoVideo, TooManyTracks, Torn
+from formats.signatures import Kind
 from moderation.errors import BadMedia
 
 pillow_heif.register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # `inspect` applies a stricter limit of its own, and as an error rather than a warning
 
-
-class _Format(NamedTuple):
-    name: str
-    content_type: str
-
-
-_FORMATS: Final = {  # Pillow's name: ours
-    "JPEG": _Format("JPEG", "image/jpeg"),
-    "MPO": _Format("JPEG", "image/jpeg"),  # phones append a second picture to an ordinary JPEG
-    "PNG": _Format("PNG", "image/png"),
-    "WEBP": _Format("WebP", "image/webp"),
-    "GIF": _Format("GIF", "image/gif"),
-    "HEIF": _Format("HEIC", "image/heic"),
-    "AVIF": _Format("AVIF", "image/avif"),
-    "TIFF": _Format("TIFF", "image/tiff"),
-    "BMP": _Format("BMP", "image/bmp"),
-}
-_VIDEOS: Final = {"MP4": "video/mp4", "MOV": "video/quicktime", "WebM": "video/webm"}
-_ANIMATED: Final = {"PNG", "WEBP", "AVIF"}  # whose header says how many frames there are
-_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
+_ANIMATED: Final = {"WEBP", "AVIF"}  # whose header says how many frames there are
 _COPY: Final = 1 << 20
 VIDEO_PIXELS: Final = 36_000_000  # 7680 x 4320 is 33 million
 VIDEO_SECONDS: Final = 600.0
 COMPLEXITY: Final = Bounds()
+PROGRESSIVE_PIXELS: Final = 125_000_000  # of a JPEG whose decoder must hold all of it
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Of one file: SHA-256 in hexadecimal, size in bytes, format, frame size in pixels as stored, number of frames.
+    """Of one file: SHA-256 in hexadecimal, size in bytes, format, and what is shown of it: width and height in pixels,
+    upright and with square pixels, and the number of frames.
 
-    Of a video, ``frames`` is 0 and ``seconds`` None where its header does not say.
+    Of a video, those of the track that players take first. ``frames`` is 0 and ``seconds`` None where its header does
+    not say.
     """
 
     sha256: str
@@ -68,15 +53,17 @@ def inspect(
     *,
     max_pixels: int,
     max_frames: int,
+    max_jpeg_pixels: int | None = None,
     max_video_pixels: int = VIDEO_PIXELS,
     max_seconds: float = VIDEO_SECONDS,
     bounds: Bounds = COMPLEXITY,
 ) -> Facts:
-    """Reads a seekable file's headers and digest.
+    """Reads a seekable file's headers and digest. A JPEG may have ``max_jpeg_pixels``, since workers can decode it at a
+    smaller size, or ``max_pixels`` where that is None.
 
     Raises:
         BadMedia: with slug `empty-file`, `unsupported-media-type`, `torn-file`, `too-complex`, `too-many-pixels`,
-            `too-many-frames` or `too-long`.
+            `too-many-frames`, `too-many-tracks`, `too-much-metadata` or `too-long`.
     """
     sha256, size = _digest(file)
     if not size:
@@ -87,19 +74,17 @@ def inspect(
         raise BadMedia("too-complex", str(error)) from error
     movie = _movie(file)
     if movie is not None:
-        _check_movie(movie, max_video_pixels, max_seconds)
-        frames = movie.frames if movie.frames and movie.frames <= size else 0  # no frame takes less than a byte
-        return Facts(
-            sha256, size, movie.format, _VIDEOS[movie.format], movie.width, movie.height, frames, movie.seconds
-        )
-    kind, width, height, declared = _header(file)
-    if width * height > max_pixels:
-        raise BadMedia("too-many-pixels", f"{width} x {height} is more than {max_pixels} pixels")
-    frames = _gif_frames(file, max_frames) if kind == "GIF" else declared
+        return _movie_facts(sha256, size, movie, max_video_pixels, max_seconds)
+    kind, head = _kind(file)
+    width, height, frames, is_progressive = _png(file) if kind == signatures.PNG else _header(file, kind, head)
+    most = max_jpeg_pixels if kind == signatures.JPEG and max_jpeg_pixels else max_pixels
+    most = min(most, max(max_pixels, PROGRESSIVE_PIXELS)) if is_progressive else most
+    if width * height > most:
+        raise BadMedia("too-many-pixels", f"{width} x {height} is more than {most} pixels")
+    frames = _gif_frames(file, max_frames) if kind == signatures.GIF else frames
     if frames > max_frames:
         raise BadMedia("too-many-frames", f"the file has more than {max_frames} frames")
-    name, content_type = _FORMATS[kind]
-    return Facts(sha256, size, name, content_type, width, height, frames)
+    return Facts(sha256, size, kind.name, kind.content_type, width, height, frames)
 
 
 def _movie(file: BinaryIO) -> Movie | None:
@@ -109,15 +94,22 @@ def _movie(file: BinaryIO) -> Movie | None:
         raise BadMedia("torn-file", f"the file begins like a video but its header cannot be read: {error}") from error
     except NoVideo as error:
         raise BadMedia("unsupported-media-type", str(error)) from error
+    except TooManyTracks as error:
+        raise BadMedia("too-many-tracks", str(error)) from error
 
 
-def _check_movie(movie: Movie, max_pixels: int, max_seconds: float) -> None:
-    if movie.width * movie.height > max_pixels:
-        raise BadMedia(
-            "too-many-pixels", f"{movie.width} x {movie.height} is more than {max_pixels} pixels for a video"
-        )
+def _movie_facts(sha256: str, size: int, movie: Movie, max_pixels: int, max_seconds: float) -> Facts:
+    for track in movie.tracks:
+        if track.width * track.height > max_pixels:
+            raise BadMedia(
+                "too-many-pixels", f"{track.width} x {track.height} is more than {max_pixels} pixels for a video"
+            )
     if movie.seconds is not None and movie.seconds > max_seconds:
         raise BadMedia("too-long", f"{movie.seconds:.0f} seconds are more than {max_seconds:.0f}")
+    first = movie.tracks[0]
+    frames = first.frames if first.frames and first.frames <= size else 0  # no frame takes less than a byte
+    kind = signatures.named(movie.format)
+    return Facts(sha256, size, kind.name, kind.content_type, *first.shown, frames, movie.seconds)
 
 
 def _digest(file: BinaryIO) -> tuple[str, int]:
@@ -129,23 +121,61 @@ def _digest(file: BinaryIO) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _header(file: BinaryIO) -> tuple[str, int, int, int]:
-    """Returns Pillow's format name, width, height and declared frames."""
+def _kind(file: BinaryIO) -> tuple[Kind, bytes]:
+    """What the file is, and its first bytes."""
     file.seek(0)
-    known = file.read(16)
-    file.seek(0)
+    head = file.read(signatures.HEAD)
+    found = signatures.kind(head)
+    if found is None:
+        raise BadMedia("unsupported-media-type", "the file is neither an image nor a video in an accepted format")
+    return found, head
+
+
+def _png(file: BinaryIO) -> tuple[int, int, int, bool]:
     try:
-        image: Any = Image.open(file, formats=[name for name in _FORMATS if name != "MPO"])  # opened as JPEG
+        found = pngs.read(file)
+    except pngs.Torn as error:
+        raise BadMedia("torn-file", f"the file begins like a PNG but its header cannot be read: {error}") from error
+    except pngs.TooMuchMetadata as error:
+        raise BadMedia("too-much-metadata", str(error)) from error
+    return *orientation.shown(found.width, found.height, found.turned), found.frames, False
+
+
+def _header(file: BinaryIO, kind: Kind, head: bytes) -> tuple[int, int, int, bool]:
+    """Returns width and height as shown, declared frames, and whether it is a progressive JPEG."""
+    if kind == signatures.TIFF and (preview := _preview(file)) is not None:
+        return *orientation.shown(preview.width, preview.height, preview.turned), 1, False
+    file.seek(0)
+    # decoders of HEIC and AVIF read the whole file anyway
+    source = file if signatures.rebranded(head, kind) == head else io.BytesIO(signatures.rebranded(file.read(), kind))
+    source.seek(0)
+    try:
+        image: Any = Image.open(source, formats=[kind.reader])
         frames = int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
+        crop = heifs.crop(source) if kind == signatures.AVIF else None
+        width, height = crop[2:] if crop else image.size
+        turned = orientation.PLAIN if kind == signatures.TIFF else _orientation(image)  # Pillow turns a TIFF's size
     except Exception as error:  # a hostile header makes parsers raise nearly anything; all of it is a refusal
-        if known.startswith(_SIGNATURES) or known[4:8] == b"ftyp":
-            raise BadMedia("torn-file", "the file begins like an image but its header cannot be read") from error
-        raise BadMedia(
-            "unsupported-media-type", "the file is neither an image nor a video in an accepted format"
-        ) from error
-    if image.width < 1 or image.height < 1:
+        raise BadMedia("torn-file", "the file begins like an image but its header cannot be read") from error
+    if width < 1 or height < 1:
         raise BadMedia("torn-file", "the image has no size")
-    return str(image.format), image.width, image.height, frames
+    return *orientation.shown(width, height, turned), frames, bool(image.info.get("progressive"))
+
+
+def _preview(file: BinaryIO) -> tiffs.Picture | None:
+    try:
+        return tiffs.hidden(file)
+    except tiffs.NoPreview as error:
+        raise BadMedia("unsupported-media-type", str(error)) from error
+    except Exception:  # noqa: BLE001 - a directory that cannot be read: Pillow says what is wrong with it
+        return None
+
+
+def _orientation(image: Any) -> object:
+    try:
+        return image.getexif().get(orientation.EXIF_TAG, orientation.PLAIN)
+    except Exception:  # noqa: BLE001 - broken EXIF says nothing of orientation, and nothing against the pixels
+        return orientation.PLAIN
 
 
 def _gif_frames(file: BinaryIO, most: int) -> int:

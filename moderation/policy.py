@@ -123,12 +123,13 @@ def _said(fault: Any) -> str:
     return str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input ")
 
 
-def band(policy: Policy, score: float, detected: str, *, traced: bool = False) -> str:
+def band(policy: Policy, score: float, detected: str, *, traced: bool = False, unjudged: bool = False) -> str:
     """Returns the band of a verdict under a policy.
 
     Args:
         score: calibrated P(fake), 0 to 1.
         detected: the detector release's own band.
+        unjudged: the media shows faces that nobody judged, so that no score makes it clear.
         traced: something besides the score speaks against the media; people look then, however low the score is.
     """
     own = policy.thresholds
@@ -137,7 +138,8 @@ def band(policy: Policy, score: float, detected: str, *, traced: bool = False) -
     else:
         found = "fake" if score >= own.fake else "review" if score >= own.review else "clear"
     unseen = found == "clear" or (found == "inconclusive" and policy.inconclusive == "ignore")
-    return "review" if traced and unseen else found
+    placed = "review" if traced and unseen else found
+    return "inconclusive" if unjudged and placed == "clear" else placed
 
 
 def opens_flag(policy: Policy, placed: str) -> bool:

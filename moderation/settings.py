@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     batch_bytes: int = Field(512 * MEGABYTE, ge=1, description="bytes of files read and scored at once, or one file")
     c2pa_anchors: Path | None = Field(None, description="PEM certificates; who signs under one of them is `trusted`")
     clip_frames: int = Field(32, ge=1, le=256, description="frames of a video or an animation that are looked at")
+    most_faces: int = Field(64, ge=1, le=256, description="faces of a picture that are judged; the others are counted")
 
     upload_endpoint: str | None = Field(
         None, description="how platforms reach the bucket's S3 endpoint, where it has another address for them"
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
     # limits of what is accepted
     max_bytes: int = Field(200 * MEGABYTE, ge=1)
     max_pixels: int = Field(100_000_000, ge=1, description="width times height of one frame")
+    max_jpeg_pixels: int = Field(250_000_000, ge=1, description="of a JPEG, which workers decode at a smaller size")
     max_frames: int = Field(2_000, ge=1, description="frames of an animated image")
     max_video_pixels: int = Field(36_000_000, ge=1, description="width times height of a video's frame")
     max_seconds: float = Field(600, gt=0, description="length of a video")
@@ -127,6 +129,7 @@ class Settings(BaseSettings):
         """What `media.inspect` holds a file to."""
         return {
             "max_pixels": self.max_pixels,
+            "max_jpeg_pixels": self.max_jpeg_pixels,
             "max_frames": self.max_frames,
             "max_video_pixels": self.max_video_pixels,
             "max_seconds": self.max_seconds,

@@ -186,6 +186,7 @@ class Verdict(Base):
     band: Mapped[str]
     reasons: Mapped[list[Any]]
     faces: Mapped[list[Any]]
+    faces_not_judged: Mapped[int] = mapped_column(server_default=sql("0"))  # found beyond what is judged of a picture
     frames: Mapped[list[Any]]
     provenance: Mapped[Json] = mapped_column(server_default=sql("'{}'::jsonb"))  # what the file says of its origin
     width: Mapped[int]  # of the upright image, which the boxes refer to

@@ -43,6 +43,7 @@ class Finding:
     height: int
     ms: float
     frames: list[dict[str, Any]] = field(default_factory=list)
+    faces_not_judged: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)
     pdq: str | None = None
     pdq_quality: int | None = None
@@ -87,6 +88,7 @@ def _kept(session: Session, sha256: str, detector: tuple[str, str], finding: Fin
         band=finding.band,
         reasons=[*finding.reasons, *([DECLARED] if is_declared(finding.provenance) else [])],
         faces=finding.faces,
+        faces_not_judged=finding.faces_not_judged,
         frames=finding.frames,
         provenance=finding.provenance,
         width=finding.width,
@@ -119,7 +121,13 @@ def settle(session: Session, submission: Submission, verdict: Verdict, kept: Seq
     rules = Policy.read(platform.policy) if platform else Policy()
     finished = session.scalar(select(func.clock_timestamp()))  # before anything is half written
     submission.verdict_id, submission.verdict = verdict.id, verdict
-    submission.band = policy.band(rules, verdict.score, verdict.band, traced=DECLARED in verdict.reasons)
+    submission.band = policy.band(
+        rules,
+        verdict.score,
+        verdict.band,
+        traced=DECLARED in verdict.reasons,
+        unjudged=verdict.faces_not_judged > 0,
+    )
     submission.state, submission.lease, submission.lease_expires_at = "scored", None, None
     submission.finished_at = finished
     session.flush()

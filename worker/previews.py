@@ -79,11 +79,9 @@ def render(content: bytes) -> tuple[bytes, bytes]:
     """Returns a preview (long side at most 1600 px) and a thumbnail (320 px), both WebP. Small images stay small.
 
     Raises:
-        OSError, ValueError: when the file cannot be decoded; files that the detector judged can be.
+        BadImage: when the file cannot be decoded; files that the detector judged can be.
     """
-    with Image.open(io.BytesIO(content), formats=pixels.FORMATS) as file:
-        file.draft("RGB", (PREVIEW_SIDE, PREVIEW_SIDE))  # a large JPEG is decoded at a half to an eighth of its size
-        image = Image.fromarray(pixels.upright(file))
+    image = Image.fromarray(pixels.small(content, PREVIEW_SIDE))
     image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
     preview = _webp(image)
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))

@@ -9,25 +9,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from formats import signatures
 from moderation import logs
 from worker import traces
 from worker.manifests import Reader
 
 THREADS = 2
-# C2PA's library is told what a file is; it knows no BMP and no WebM.
-_TYPES: Final = {
-    (0, b"\xff\xd8\xff"): "image/jpeg",
-    (0, b"\x89PNG"): "image/png",
-    (0, b"GIF8"): "image/gif",
-    (8, b"WEBP"): "image/webp",
-    (0, b"II*\0"): "image/tiff",
-    (0, b"MM\0*"): "image/tiff",
-    (4, b"ftypavi"): "image/avif",
-    (4, b"ftyphe"): "image/heic",
-    (4, b"ftypmif1"): "image/heif",
-    (4, b"ftypqt  "): "video/quicktime",
-    (4, b"ftyp"): "video/mp4",
-}
+_UNKNOWN: Final = {signatures.BMP, signatures.WEBM}  # to C2PA's library, which is told what a file is
 
 log = logs.get(__name__)
 
@@ -45,9 +33,11 @@ def traced(_tool: object, content: bytes) -> list[dict[str, str]]:
 
 def _of(reader: Reader, content: bytes, apart: Callable[..., Any] | None) -> dict[str, Any]:
     try:
-        kind = next((kind for (at, magic), kind in _TYPES.items() if content[at : at + len(magic)] == magic), None)
-        found = apart(traced, content) if apart else traces.read(content)
-        return {"c2pa": kind and reader.read(content, kind), "generator_metadata": found}
+        kind = signatures.kind(content[: signatures.HEAD])
+        manifest = None if kind is None or kind in _UNKNOWN else reader.read(content, kind.content_type)
+        readable = content if kind is None else signatures.rebranded(content, kind)
+        found = apart(traced, readable) if apart else traces.read(readable)
     except Exception:  # a bug in here must not cost a file its score
         log.exception("provenance_unread")
         return {"c2pa": None, "generator_metadata": []}
+    return {"c2pa": manifest, "generator_metadata": found}

@@ -306,7 +306,8 @@ def _show(bench: Bench, batch: Batch) -> None:
 
 def _is_flagged(rules: Policy, answer: Judgement, origin: dict[str, Any]) -> bool:
     traced = verdicts.is_declared(origin)
-    return policy.opens_flag(rules, policy.band(rules, answer.score, answer.band, traced=traced))
+    unjudged = answer.faces_not_judged > 0
+    return policy.opens_flag(rules, policy.band(rules, answer.score, answer.band, traced=traced, unjudged=unjudged))
 
 
 def _sweep(bench: Bench, batch: Batch) -> None:

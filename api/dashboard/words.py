@@ -15,6 +15,7 @@ REASONS = {
     "not_a_photograph": "It looks drawn or painted, and the detector judges photographs",
     "face_covered": "Too much of the face is covered, by text, a mask or something else, to judge it",
     "disagreement": "The parts of the detector disagree with each other",
+    "faces_not_judged": "There are more faces than are judged",
     "declared_synthetic": "The file itself says that a model made it",
 }
 FAILURES = {
@@ -36,6 +37,9 @@ FAILURES = {
     "media-damaged": "Its bytes were damaged in storage; they can be sent again",
     "too-complex": "The file has more parts than are worth decoding",
     "too-costly": "Decoding the file took too much time or memory",
+    "too-many-frames": "The animation has more frames than accepted",
+    "too-many-tracks": "The video has more tracks of pictures than are looked at",
+    "too-much-metadata": "The file holds more beside its pixels than is skipped",
     "undecodable": "No picture in the file can be decoded",
 }
 QUALITIES = {"sharpness": "sharpness", "confidence": "face finder"}  # `size_px` repeats the box

@@ -107,7 +107,7 @@ class JudgedMedia(BaseModel):
     format: str
     bytes: int
     frames: int = Field(description="0 for a video whose header does not say")
-    seconds: float | None = Field(None, description="of a video, as its header says")
+    seconds: float | None = Field(None, description="of a video: how long it plays, as its header says")
     sha256: str
     pdq: str | None = Field(
         None, description="perceptual hash, 64 hexadecimal digits; of a clip, of its frame of highest quality"
@@ -160,6 +160,9 @@ class Verdict(BaseModel):
     band: Band
     reasons: list[str] = Field(description="never empty when the band is `inconclusive`")
     faces: list[Face]
+    faces_not_judged: int = Field(
+        0, description="faces that were found beyond those that are judged of a picture; with any, no band is `clear`"
+    )
     frames: list[Frame] = Field(description="of a clip: the frames that were looked at, in order; empty for a still")
     media: JudgedMedia
     provenance: Provenance

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from model import perceptual, pixels
+from model.readable import readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class Facts:
 def measured(content: bytes) -> Facts:
     """The facts of a picture; of an animation, of its first frame. Raises BadImage."""
     frame = next(pixels.decode(content))
-    with Image.open(io.BytesIO(content), formats=pixels.FORMATS) as file:
+    with Image.open(io.BytesIO(readable(content).content), formats=pixels.FORMATS) as file:
         form = file.format or ""
     pdq, quality = perceptual.pdq(frame.pixels)
-    height, width = frame.pixels.shape[:2]
+    width, height = frame.size
     digest = hashlib.sha256(content).hexdigest()
     return Facts(digest, pdq, quality, width, height, form, len(content), frame.jpeg_quality)

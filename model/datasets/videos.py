@@ -24,12 +24,16 @@ def sampled(place: Path, count: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     is no video that can be decoded, OSError when it cannot be opened; a clip that is torn later ends where it tears.
     """
     import av
+    from av.stream import Disposition
+
+    from model import tracks
 
     try:
         with av.open(place) as container:
-            if not container.streams.video:
+            streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+            if not streams:
                 raise BadImage(f"{place.name} has no video stream")
-            stream = container.streams.video[0]
+            stream = next((each for each in streams if each.disposition & Disposition.default), streams[0])
             stream.thread_type = "AUTO"
             if stream.width * stream.height > MAX_PIXELS:
                 raise TooManyPixels(f"{stream.width} x {stream.height} pixels")
@@ -37,7 +41,7 @@ def sampled(place: Path, count: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
             last = wanted[-1]
             for number, frame in enumerate(container.decode(stream)):
                 if number in wanted:
-                    yield number, _upright(frame)
+                    yield number, tracks.shown(frame, stream, MAX_PIXELS)
                 if number == last:
                     return
     except av.error.FFmpegError as error:
@@ -52,8 +56,3 @@ def _wanted(stream: Any, count: int) -> list[int]:
     said = stream.frames or round(seconds * float(stream.average_rate or 0)) or REACH
     total = min(said, REACH)
     return sorted({int((part + 0.5) * total / count) for part in range(count)})
-
-
-def _upright(frame: Any) -> NDArray[np.uint8]:
-    turned = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
-    return np.ascontiguousarray(turned)

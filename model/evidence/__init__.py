@@ -53,9 +53,10 @@ def gather(detector: Detector, content: bytes) -> Evidence | Failure:
     if isinstance(judgement, Failure):
         return judgement
     assert isinstance(sheet, Sheet)
-    faced: list[tuple[Cut, Face]] = list(zip([cut for cut in sheet.cuts if cut.box], judgement.faces, strict=True))
+    shown = [cut for cut in sheet.cuts if cut.part == judgement.part]
+    faced: list[tuple[Cut, Face]] = list(zip([cut for cut in shown if cut.box], judgement.faces, strict=True))
     chosen = sorted(faced, key=lambda pair: -pair[1].score)[:MOST]
-    needed = {cut.frame for cut, _ in chosen} or {sheet.cuts[0].frame}
+    needed = {cut.frame for cut, _ in chosen} or {shown[0].frame}
     frames = {frame.index: frame.pixels for frame in detector.frames(content) if frame.index in needed}
     margin = max(cutting.margin for cutting in detector.panel.cuttings)
     found = [

@@ -111,3 +111,13 @@ def test_callbacks_go_to_the_hosts_that_are_listed_and_nowhere_else(url, passes)
     else:
         with pytest.raises(ForbiddenCallback):
             policy.check_callback(rules, url)
+
+
+@given(score=shares, detected=st.sampled_from(BANDS), traced=st.booleans(), own=st.booleans())
+def test_media_with_faces_that_nobody_judged_is_never_clear(score, detected, traced, own):
+    for inconclusive in ("review", "ignore", "score") if own else ("review", "ignore"):
+        rules = Policy.read({**(OWN if own else {}), "inconclusive": inconclusive})
+        placed = policy.band(rules, score, detected, traced=traced, unjudged=True)
+        assert placed != "clear"
+        if (plain := policy.band(rules, score, detected, traced=traced)) != "clear":
+            assert placed == plain

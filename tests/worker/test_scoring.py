@@ -1,5 +1,6 @@
 import io
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image, PngImagePlugin
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
-from moderation import acceptance, detectors, endpoints, erasure, media, people, platforms, submissions
+from moderation import acceptance, detectors, documents, endpoints, erasure, media, people, platforms, submissions
 from moderation import blobs as storage
 from moderation.acceptance import Draft
 from moderation.errors import WorldDown
@@ -392,3 +393,25 @@ def test_provenance_that_breaks_costs_no_score(Session, bench, send, monkeypatch
     monkeypatch.setattr(scoring.provenance.traces, "read", broken)
     send("red")
     assert run(bench).outcomes == {"scored": 1}
+
+
+def test_faces_that_nobody_judged_are_counted_in_the_verdict_and_keep_it_from_being_clear(
+    Session, bench, detector, home, send, monkeypatch
+):
+    with Session.begin() as session:
+        rules = {"thresholds": {"review": 0.4, "fake": 0.8}, "inconclusive": "score"}
+        session.get_one(Platform, home).policy = rules
+    judgement = detector._judgement
+    monkeypatch.setattr(
+        detector,
+        "_judgement",
+        lambda content: replace(
+            judgement(content), band="inconclusive", reasons=("faces_not_judged",), faces_not_judged=6
+        ),
+    )
+    calm, forged = send("blue"), send("red")
+    run(bench)
+    with Session() as session:
+        told = {row_id: documents.submission(session.get_one(Submission, row_id)) for row_id in (calm, forged)}
+    assert [told[row_id]["verdict"]["faces_not_judged"] for row_id in (calm, forged)] == [6, 6]
+    assert [told[row_id]["verdict"]["band"] for row_id in (calm, forged)] == ["inconclusive", "fake"]

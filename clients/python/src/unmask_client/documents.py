@@ -84,6 +84,7 @@ class Verdict:
     ms: float  # computing time, in milliseconds
     frames: tuple[Json, ...] = ()  # the timeline of a video
     provenance: Json | None = None  # what the file says of its own origin: C2PA, generators' traces
+    faces_not_judged: int = 0  # found beyond the bound of the installation; with any, no band is `clear`
 
 
 @dataclass(frozen=True, slots=True)
