@@ -120,7 +120,7 @@ def _familiar(values):
 
 
 def _cuts(probe, values, said, classes):
-    """Thresholds that a tenth and none of the frozen reals exceed."""
+    """Thresholds that a tenth and none of the frozen reals exceed; none comes near the upper one."""
     logits = fake_logit(probes.fused([probe.heads(values), said.astype(np.float64)], np.array(FUSION)))
     reals = np.sort(CALIBRATION.apply(logits[classes == samples.REAL]))
-    return Thresholds(float(reals[round(0.9 * len(reals))]), float(np.nextafter(reals[-1], 1.0)))
+    return Thresholds(float(reals[round(0.9 * len(reals))]), max(0.9, float(np.nextafter(reals[-1], 1.0))))
