@@ -52,7 +52,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--kinds", type=FILE, default=KINDS, show_default=True, help="Which kind each source holds."),
         click.option("--view", "views", multiple=True, help="Views of each face; several varied ones by default."),
         click.option("--most", type=click.IntRange(min=1), default=MOST, show_default=True, help="Faces of a source."),
-        click.option("--crops", type=click.IntRange(min=1), 
+        click.option("--crops", type=click.IntRange(min=1),
                      help="Crops of all sources and views: 20,000 of a pack, 4,000 to tune from."),
         click.option("--leave", multiple=True, metavar="FOLD", help="A kind or family to leave out."),
         click.option("--cache", type=OUT, default=Path(".unmask"), show_default=True, help="For faces and tokens."),
