@@ -98,15 +98,15 @@ def threshold(real_scores: ArrayLike, budget: float) -> float:
     return float(np.nextafter(ordered[allowed], 1.0))  # just above the next real, which would be one too many
 
 
-def threshold_on_sources(reals: Mapping[str, ArrayLike], budget: float, worst: bool = False) -> float:
+def threshold_on_sources(reals: Mapping[str, ArrayLike], budget: float, worst: bool = False, least: int = 0) -> float:
     """As `threshold`, of the real scores of several sources together; where `worst`, also of each by itself, so that
-    the promise holds for the worst of them. Sources with fewer than `fewest(budget)` reals can promise nothing alone
-    and stand together as one.
+    the promise holds for the worst of them. Sources with fewer than `fewest(budget)` reals, or than `least`, can
+    promise nothing alone and stand together as one.
     """
     known = {name: np.asarray(scores, np.float64) for name, scores in reals.items()}
     asked: list[Iterable[NDArray[np.float64]]] = [known.values()]
     if worst:
-        enough = fewest(budget)
+        enough = max(fewest(budget), least)
         asked += [[scores] for scores in known.values() if len(scores) >= enough]
         small = [scores for scores in known.values() if len(scores) < enough]
         asked += [small] if sum(map(len, small)) >= enough else []

@@ -19,6 +19,7 @@ from model.calibration import Calibration
 
 # Shares of reals: above `review` of all, and of each source of enough reals; the same of `fake`.
 REVIEW, REVIEW_WORST, FAKE, FAKE_WORST = 0.10, 0.15, 0.01, 0.02
+ENOUGH = 100  # real faces, below which one odd face would set the cut of a source
 
 Floats = NDArray[np.float64]
 Pairs = Mapping[str, tuple[Floats, NDArray[np.int64]]]
@@ -42,11 +43,12 @@ def fit(known: Pairs, strangers: Pairs, reals: Mapping[str, Floats]) -> Fitted:
     fitted = calibration.fit_on_sources(pairs)
     scores = {name: fitted.apply(logits) for name, logits in reals.items()}
     fake = max(
-        calibration.threshold_on_sources(scores, FAKE), calibration.threshold_on_sources(scores, FAKE_WORST, worst=True)
+        calibration.threshold_on_sources(scores, FAKE),
+        calibration.threshold_on_sources(scores, FAKE_WORST, worst=True, least=ENOUGH),
     )
     review = max(
         calibration.threshold_on_sources(scores, REVIEW),
-        calibration.threshold_on_sources(scores, REVIEW_WORST, worst=True),
+        calibration.threshold_on_sources(scores, REVIEW_WORST, worst=True, least=ENOUGH),
     )
     count = sum(map(len, scores.values()))
     return Fitted(
@@ -54,6 +56,6 @@ def fit(known: Pairs, strangers: Pairs, reals: Mapping[str, Floats]) -> Fitted:
         Thresholds(min(review, fake), fake),
         f"Of {count} real faces from {len(scores)} sources, each judged by heads that saw nothing of its source, the "
         f"thresholds put at most {REVIEW:.0%} before people and call at most {FAKE:.0%} fake; of each source with "
-        f"enough faces to tell, at most {REVIEW_WORST:.0%} and {FAKE_WORST:.0%}; by a "
+        f"{ENOUGH} faces or more, at most {REVIEW_WORST:.0%} and {FAKE_WORST:.0%}; by a "
         f"{calibration.CONFIDENCE:.0%} upper bound.",
     )

@@ -15,8 +15,8 @@ from model.probes import fused
 
 Floats = NDArray[np.float64]
 
-PRIOR = 0.02  # how strongly weights are drawn to the prior's, against a mean log loss
-START = (0.7, 0.3)  # of the encoder and of the network
+PRIOR = 0.05  # how strongly weights are drawn to the prior's, against a mean log loss
+START = (0.9, 0.5)  # of the encoder and of the network: log loss alone would forget the kind that the latter knows best
 
 
 def fit(parts: Sequence[Floats], classes: NDArray[np.int64], weights: Floats) -> Floats:
