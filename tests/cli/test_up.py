@@ -69,6 +69,18 @@ def test_with_engines_of_the_operators_it_starts_none(home: Path, engines: Engin
         assert it.rows("SELECT name FROM platforms") == [("Chirper",)]
 
 
+def test_with_one_engine_of_the_operators_chores_work_as_it_prints_them(
+    home: Path, engines: Engines, Session: object
+) -> None:
+    """`UNMASK_HOME=… unmask platform create NAME`, with what the operator set and nothing else."""
+    named = {"UNMASK_DATABASE_URL": engines.database_url}
+    with running(home, "--workers", "0", **named) as it:
+        assert {child.name for child in it.home.leftovers()} == {"redis", "api", "upkeep"}
+        made = chore({**UNNAMED, **named, "UNMASK_HOME": str(home)}, "platform", "create", "Chirper")
+        assert made["name"] == "Chirper"
+        assert it.rows("SELECT name FROM platforms") == [("Chirper",)]
+
+
 def test_nothing_outlives_a_killed_up_and_the_next_one_starts(home: Path) -> None:
     environment = os.environ | UNNAMED | {"UNMASK_HOME": str(home), "UNMASK_PORT": str(processes.free_port())}
     log = home.parent / "killed.log"
