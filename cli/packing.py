@@ -26,6 +26,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUT = click.Path(file_okay=False, path_type=Path)
 KINDS = Path("recipes/kinds.toml")
 MOST = 1_500
+PACKED, CACHED = 20_000, 4_000  # crops of a pack, and of a cache of tokens, unless others are asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--kinds", type=FILE, default=KINDS, show_default=True, help="Which kind each source holds."),
         click.option("--view", "views", multiple=True, help="Views of each face; several varied ones by default."),
         click.option("--most", type=click.IntRange(min=1), default=MOST, show_default=True, help="Faces of a source."),
-        click.option("--crops", type=click.IntRange(min=1), help="Crops of all sources and views."),
+        click.option("--crops", type=click.IntRange(min=1),
+                     help="Crops of all sources and views: 20,000 of a pack, 4,000 to tune from."),
         click.option("--leave", multiple=True, metavar="FOLD", help="A kind or family to leave out."),
         click.option("--cache", type=OUT, default=Path(".unmask"), show_default=True, help="For faces and tokens."),
         click.option("--encoder-cache", type=OUT, envvar="UNMASK_ENCODER_CACHE", help="Where the encoder lies."),
@@ -92,7 +94,7 @@ def tune(last: int, steps: int, minutes: float, batch: int, rate: float, seed: i
     from model.lab import stages
     from model.lab.tuning import Settings
 
-    what = Asked(**{"crops": 4_000, **{key: value for key, value in asked.items() if value is not None}})
+    what = Asked(**{"crops": CACHED, **{key: value for key, value in asked.items() if value is not None}})
     torch.set_num_threads(what.threads)
     torch.manual_seed(seed)
     with progress_bar() as bar:
@@ -111,7 +113,7 @@ def write(asked: Asked) -> None:
         material, kinds, weights = _gathered(bar, asked)
         order = packing.Order(
             material, kinds, weights, RECORD.blocks, RECORD.cutting, tuple(asked.views or listing.VIEWS), asked.most,
-            asked.crops, tuple(asked.leave),
+            asked.crops or PACKED, tuple(asked.leave),
         )  # fmt: skip
         packing.write(order, asked.out, asked.threads, _progress(bar))
     sizes = [path.stat().st_size for path in asked.out.iterdir()]

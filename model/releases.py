@@ -34,6 +34,7 @@ FORMAT = 4  # 1 knew neither heads, members nor golden sets, 2 no views, 3 no en
 READABLE = (1, 2, 3, 4)
 TAUGHT, CALIBRATED = "training", "calibration"  # what a file on the training list was used for
 SHIPPED = Path(__file__).parent / "shipped"
+LITE = "unmask-lite-*"  # the directories of shipped releases that need no encoder
 RECORD, WEIGHTS, GRAPH, FACES, FAMILIAR, GOLDEN, LIST, CARD = (
     "release.json", "weights.safetensors", "model.onnx", "faces.onnx", "familiar.npz", "golden.json",
     "training.csv.gz", "card.md",
@@ -121,8 +122,8 @@ class Release:
 
 
 def default_path() -> Path:
-    """The newest release that ships with the package. Raises ReleaseError when there is none."""
-    found = [path.parent for path in SHIPPED.glob(f"*/{RECORD}")]
+    """The newest release that ships with the package and needs no encoder. Raises ReleaseError when there is none."""
+    found = [path.parent for path in SHIPPED.glob(f"{LITE}/{RECORD}")]
     if not found:
         raise ReleaseError(f"no detector release in {SHIPPED}")
     return max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)])

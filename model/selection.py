@@ -15,7 +15,7 @@ from model.encoder import store
 from model.errors import EncoderError, ReleaseError
 
 FULL, LITE = "full", "lite"
-_PATTERNS = {FULL: "unmask-[0-9]*", LITE: "unmask-lite-*"}
+_PATTERNS = {FULL: "unmask-[0-9]*", LITE: releases.LITE}
 MISSING = (
     "the image encoder is not on this machine, so the lite release serves: run `unmask encoder fetch` for the full one"
 )

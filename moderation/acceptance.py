@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, make_transient_to_detached
 
 from moderation import blobs as storage
-from moderation import ids, policy, verdicts
+from moderation import erasure, ids, policy, verdicts
 from moderation.blobs import Blobs
 from moderation.errors import KeyReused
 from moderation.media import Facts
@@ -149,16 +149,20 @@ def _held(blobs: Blobs, facts: Facts, file: BinaryIO) -> Iterator[dict[str, Any]
 
 
 def remembered(session: Session, platform_id: str, key: str, fingerprint: str) -> Submission | None:
-    """Returns the submission that this Idempotency-Key already made. Equal requests wait for each other here.
+    """Returns the submission that this Idempotency-Key already made, also when it was erased meanwhile.
+
+    Equal requests wait for each other here.
 
     Raises:
         KeyReused: when the key came with another body.
     """
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{platform_id} {key}", 0))))
-    row = session.get(IdempotencyKey, (platform_id, key))
+    names = (key, erasure.veiled(platform_id, key))
+    same = (IdempotencyKey.platform_id == platform_id, IdempotencyKey.key.in_(names))
+    row = session.scalar(select(IdempotencyKey).where(*same))
     if row is None:
         return None
-    if row.fingerprint != fingerprint:
+    if row.fingerprint not in (fingerprint, ""):  # of what was erased nothing is known to compare with
         raise KeyReused
     return session.get_one(Submission, row.submission_id)
 

@@ -8,6 +8,7 @@ Blobs are removed under the lock of the media row, whether or not there is one: 
 and looks for the blob afterwards, so bytes that are sent once more at that very moment are not lost.
 """
 
+import hashlib
 from collections.abc import Collection
 from datetime import timedelta
 
@@ -28,8 +29,8 @@ _now = func.clock_timestamp
 
 
 def ask(session: Session, submission_id: str, *, actor: str = "system") -> Submission:
-    """Makes a submission `deleted`: its flag, decisions, appeals, messages, Idempotency-Key and features of faces go,
-    its words and its lease are emptied. The audit says that it was erased, when and by whom.
+    """Makes a submission `deleted`: its flag, decisions, appeals, messages and features of faces go, its words and its
+    lease are emptied, its Idempotency-Key is veiled. The audit says that it was erased, when and by whom.
 
     Asking again changes nothing.
 
@@ -45,11 +46,24 @@ def ask(session: Session, submission_id: str, *, actor: str = "system") -> Submi
         return row
     if row.platform_id is not None:
         audit.write(session, actor, "submission.erased", row.id, old={"state": row.state})  # and no digest of it
-    # An Idempotency-Key may be a digest of the file, and its fingerprint is one of all that was sent.
-    for table in (Flag, Delivery, Appeal, IdempotencyKey, FaceFeatures):
+    for table in (Flag, Delivery, Appeal, FaceFeatures):
         session.execute(delete(table).where(table.submission_id == row.id))
+    _veil_keys(session, row)
     _empty(session, row)
     return row
+
+
+def _veil_keys(session: Session, row: Submission) -> None:
+    """Makes the Idempotency-Key of a submission unreadable: it may be a digest of the file, and its fingerprint is one
+    of all that was sent. It still works, so that a client which repeats its request does not bring the bytes back.
+    """
+    for kept in session.scalars(select(IdempotencyKey).where(IdempotencyKey.submission_id == row.id)):
+        kept.key, kept.fingerprint = veiled(kept.platform_id, kept.key), ""
+
+
+def veiled(platform_id: str, key: str) -> str:
+    """Returns the form in which an Idempotency-Key is kept, for the rest of its day, once its submission is erased."""
+    return "erased " + hashlib.sha256(f"erased {platform_id} {key}".encode()).hexdigest()
 
 
 def _empty(session: Session, row: Submission) -> None:

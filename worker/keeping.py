@@ -15,7 +15,7 @@ from moderation.features import Kept
 def kept(answer: Judgement) -> list[Kept]:
     """Returns what may be kept of a file's faces: of one face, or nothing."""
     frames = [face.frame for face in answer.faces]
-    if not frames or len(set(frames)) < len(frames):
+    if not frames or len(set(frames)) < len(frames) or answer.faces_not_judged:
         return []
     place, face = max(enumerate(answer.faces), key=lambda each: each[1].score)
     traits = face.traits

@@ -34,6 +34,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_sessions_began_at"), "sessions", ["began_at"], unique=False)
     op.create_index(op.f("ix_sessions_device_sha256"), "sessions", ["device_sha256"], unique=False)
     op.create_index(op.f("ix_sessions_person_id"), "sessions", ["person_id"], unique=False)
+    op.create_index(op.f("ix_idempotency_keys_submission_id"), "idempotency_keys", ["submission_id"], unique=False)
     op.execute("UPDATE audit SET old = old - 'sha256' WHERE action = 'submission.erased' AND old ? 'sha256'")
     op.execute(
         "DELETE FROM idempotency_keys USING submissions "
@@ -42,6 +43,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_idempotency_keys_submission_id"), table_name="idempotency_keys")
     op.drop_index(op.f("ix_sessions_person_id"), table_name="sessions")
     op.drop_index(op.f("ix_sessions_device_sha256"), table_name="sessions")
     op.drop_index(op.f("ix_sessions_began_at"), table_name="sessions")

@@ -91,6 +91,8 @@ def _stage(
     frozen = _answers(job, rows, asked, stage, "frozen features", told)
     reading = time.perf_counter() - began  # the tuned features will take as long
     left = (job.seconds - done["seconds"]) / stages_left - 2 * reading
+    if away and left < FAIR:
+        return {"skipped": "no time was left"}
     settings = replace(job.settings, seconds=max(1.0, left))
     pairs = Pairs(job.table, taught, job.mates, settings.seed)
     with _Log(out / LOG, stage) as log:

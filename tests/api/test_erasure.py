@@ -9,7 +9,7 @@ from moderation import erasure, features, platforms
 from moderation.blobs import Blobs
 from moderation.errors import WorldDown
 from moderation.features import Kept
-from moderation.tables import FaceFeatures, Submission
+from moderation.tables import FaceFeatures, IdempotencyKey, Submission
 from tests.api.conftest import Caller, Sessions, slug
 
 
@@ -76,12 +76,20 @@ def test_priorities_are_those_that_the_policy_allows(caller: Caller, Session: Se
         assert caller.get(accepted["links"]["self"]).get_json()["priority"] == got
 
 
-def test_a_request_under_the_key_of_something_erased_is_a_new_request(caller: Caller) -> None:
+def test_a_key_of_something_erased_answers_with_its_tombstone_and_cannot_be_read(
+    caller: Caller, Session: Sessions
+) -> None:
+    """A client that repeats a request whose answer it lost must not bring the bytes back."""
     accepted = caller.send(key="k-1", external_id="post-1").get_json()
     assert caller.delete(accepted["links"]["self"]).status_code == 204
-    again = caller.send(key="k-1", external_id="post-2")
-    assert again.status_code == 202
-    assert again.get_json()["id"] != accepted["id"]
+    for again in (caller.send(key="k-1", external_id="post-1"), caller.send(key="k-1", external_id="post-2")):
+        assert (again.get_json()["id"], again.get_json()["state"]) == (accepted["id"], "deleted")
+    assert caller.send(key="k-2").get_json()["id"] != accepted["id"]
+    with Session() as session:
+        kept = {row.key: row.fingerprint for row in session.scalars(select(IdempotencyKey))}
+    (veiled,) = kept.keys() - {"k-2"}
+    assert "k-1" not in veiled
+    assert kept[veiled] == ""
 
 
 def test_logs_name_no_digest_from_intake_to_erasure(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import sessionmaker
 
 from cli import home
 from cli.main import unmask
-from moderation import people, platforms
+from moderation import logins, people, platforms
 from moderation import settings as configuration
 from moderation.errors import NameTaken, NotFound, Refused
 from moderation.settings import Settings
@@ -120,3 +120,26 @@ def test_an_endpoint_is_made_with_its_secret_listed_and_deleted(run: Run) -> Non
 def test_without_json_people_read_tables(invoke: Callable[..., Result]) -> None:
     assert "api_key" in invoke("platform", "create", "Chirper").output
     assert "Chirper" in invoke("platform", "list").output
+
+
+def test_sessions_are_listed_and_ended_and_a_password_ends_them_all(
+    run: Run, Session: sessionmaker[OrmSession]
+) -> None:
+    with Session.begin() as session:
+        ann, ben = (
+            people.create(session, f"{name}@example.org", "lead", "correct horse battery") for name in ("ann", "ben")
+        )
+        tokens = [logins.begin(session, person, 12, address="192.0.2.1").token for person in (ann, ann, ann, ben)]
+    assert len(run("person", "sessions")) == 4
+    listed = run("person", "sessions", "ann@example.org")
+    assert [row["email"] for row in listed] == ["ann@example.org"] * 3
+    assert not any(token in json.dumps(listed) for token in tokens)
+    assert run("person", "end", listed[0]["id"]) == [{"ended": 1}]
+    assert run("person", "end", "ann@example.org") == [{"ended": 2}]
+    assert [row["email"] for row in run("person", "sessions")] == ["ben@example.org"]
+    run("person", "password", "ben@example.org", "--password-stdin", given="another good passphrase\n")
+    assert run("person", "sessions") == []
+    with Session.begin() as session:
+        assert people.authenticate(session, "ben@example.org", "another good passphrase")
+    with pytest.raises(NotFound):
+        run("person", "end", "ses_nothing")

@@ -76,10 +76,10 @@ def test_an_empty_directory_is_no_release(tmp_path):
 
 def test_the_newest_version_is_the_default(tmp_path, monkeypatch):
     for version in ("0.9.0", "0.10.0", "0.2.7"):
-        (tmp_path / f"unmask-{version}").mkdir()
-        (tmp_path / f"unmask-{version}" / releases.RECORD).write_text("{}")
+        (tmp_path / f"unmask-lite-{version}").mkdir()
+        (tmp_path / f"unmask-lite-{version}" / releases.RECORD).write_text("{}")
     monkeypatch.setattr(releases, "SHIPPED", tmp_path)
-    assert releases.default_path().name == "unmask-0.10.0"
+    assert releases.default_path().name == "unmask-lite-0.10.0"
 
 
 def test_torch_and_onnx_say_the_same():

@@ -1,5 +1,7 @@
 """Which faces a worker keeps: where a platform allows it, and only one that a decision can be ascribed to."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sqlalchemy import select
@@ -38,6 +40,10 @@ def answer(*faces):
 )
 def test_one_face_is_kept_of_a_file_that_never_shows_two(faces, expected):
     assert [each.face for each in keeping.kept(answer(*faces))] == expected
+
+
+def test_nothing_is_kept_of_a_file_with_faces_that_were_not_judged():
+    assert keeping.kept(replace(answer((0, 0.9)), faces_not_judged=1)) == []
 
 
 def test_features_are_kept_in_half_precision_and_the_networks_answer_in_eight_bytes():

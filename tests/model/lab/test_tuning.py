@@ -141,6 +141,18 @@ def test_a_class_that_is_missing_is_refused(kind):
         Pairs(known, known.taught(()), MATES)
 
 
+# Where crops lie
+
+
+@pytest.mark.parametrize("room", [10**9, 1000])
+def test_crops_move_to_a_device_as_a_whole_where_it_has_room(monkeypatch, room):
+    parts = [np.random.default_rng(count).integers(0, 255, (count, 8, 8, 3)).astype(np.uint8) for count in (5, 5, 3)]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (room, room))
+    moved = Crops(parts, CPU)._moved()
+    assert (moved is None) == (room == 1000)
+    assert moved is None or np.array_equal(moved.numpy(), np.concatenate(parts))
+
+
 # Tuning
 
 
@@ -238,6 +250,7 @@ def test_a_whole_tuning_says_what_it_gained_and_does_nothing_twice(tmp_path):
     done = stages.run(job, tmp_path, lambda *_: None)
     assert done["stages"]["none"] == {"skipped": "too few crops"}
     assert done["stages"]["one"]["taught"] == known.taught(["alpha"]).sum()
+    assert done["stages"]["one"]["steps"] == 3
     assert set(done["macro"]) == {"frozen", "tuned", "gain"}
 
     def never(*_):
