@@ -295,7 +295,7 @@ class Detector:
                     seen.append(self._onlooker(frame))
         except BadImage as error:
             return Failure(error.slug, str(error))
-        return Sheet(*next(iter(sizes.values())), tuple(cuts), tuple(seen), sizes, missed)
+        return Sheet(*next(iter(sizes.values())), tuple(cuts), tuple(seen), sizes, dict(missed))
 
     def _cuts(self, frame: Frame, found: Sequence[FoundFace]) -> list[Cut]:
         index, time, part, cuttings = frame.index, frame.time, frame.part, self.panel.cuttings
@@ -349,7 +349,8 @@ class Detector:
         worst, *others = (self._judgement(sheet, n, [vote for vote in votes if vote.cut.part == n]) for n in parts)
         for other in others:
             above = bands.SUSPICION[other.band] - bands.SUSPICION[worst.band]
-            is_worse = above > 0 or (other.band == worst.band and other.score > worst.score)
+            is_like = other.band == worst.band != bands.INCONCLUSIVE
+            is_worse = above > 0 or (is_like and other.score > worst.score)
             if is_worse or (worst.band == bands.CLEAR and other.faces_not_judged):
                 worst = other
         return worst

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["formats", "moderation.containers", "moderation.media", "worker.traces",
+with atheris.instrument_imports(include=["formats", "moderation.media", "worker.traces",
                                          "worker.storable", "model.durations"]):  # fmt: skip
     from tests.fuzz.seeds import SEEDS
     from tests.fuzz.targets import TARGETS

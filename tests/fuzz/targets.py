@@ -10,11 +10,11 @@ from typing import Final
 
 from PIL import Image
 
-from formats import complexity
+from formats import complexity, containers
 from formats.complexity import Bounds, TooComplex
+from formats.containers import NoVideo, TooManyTracks, Torn
 from model import durations
-from moderation import containers, media
-from moderation.containers import NoVideo, Torn
+from moderation import media
 from moderation.errors import BadMedia
 from worker import traces
 
@@ -33,9 +33,9 @@ def boxes(content: bytes) -> None:
     """What a video's container says."""
     try:
         movie = containers.read(io.BytesIO(content))
-    except (Torn, NoVideo):
+    except (Torn, NoVideo, TooManyTracks):
         return
-    assert movie is None or (movie.width >= 0 and movie.height >= 0)
+    assert movie is None or all(track.width > 0 and track.height > 0 for track in movie.tracks)
 
 
 def sniffing(content: bytes) -> None:
