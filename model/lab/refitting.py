@@ -38,7 +38,8 @@ FROZEN = 0.3  # of the new groups, which only measure
 FEWEST = 10  # new faces to learn from
 LOST = 0.01  # of AUC, that an old kind may lose
 CHANCE = 0.5  # an AUC
-VARIANCE = 20.0  # of the prior at the present weights: how far new faces may move them
+# Variances of the prior at the present weights, the boldest first: how far new faces may move them.
+STEPS = (20.0, 3.0, 1.0, 0.3, 0.1)
 WEIGHT = 0.25  # of all, that the new faces of a class count
 BATCH = 32
 
@@ -130,12 +131,23 @@ def gathered(
 
 
 def refit(release: Release, probe: Probe, known: Rehearsal, new: Addition, kind: Kind, name: str) -> Refit:
-    """The candidate that learns `new`, faces of a source `name` whose fakes are of `kind`. Raises DatasetError where
-    the release has a source of that name: the gate could not tell what the old one loses.
+    """The candidate that learns `new`, faces of a source `name` whose fakes are of `kind`: the boldest of `STEPS` that
+    the gate accepts, else the most careful one with why it is refused. Raises DatasetError where the release has a
+    source of that name: the gate could not tell what the old one loses.
     """
     if name in known.sources:
         raise DatasetError(f"{release.name} {release.version} knows a source called {name}: choose another name")
-    learned = _learned(probe, known, new, kind, name)
+    for variance in STEPS:
+        made = _candidate(release, probe, known, new, kind, name, variance)
+        if not made.refusals:
+            break
+    return made
+
+
+def _candidate(
+    release: Release, probe: Probe, known: Rehearsal, new: Addition, kind: Kind, name: str, variance: float
+) -> Refit:
+    learned = _learned(probe, known, new, kind, name, variance)
     fusion = np.asarray(release.fusion, np.float64)
     before, after = (_logits(each, fusion, known, new) for each in (probe, learned))
     sources, labels = _frozen(known, new, name)
@@ -170,7 +182,7 @@ def write(release: Release, made: Refit, known: Rehearsal, new: Addition, kind: 
     return releases.read(out)
 
 
-def _learned(probe: Probe, known: Rehearsal, new: Addition, kind: Kind, name: str) -> Probe:
+def _learned(probe: Probe, known: Rehearsal, new: Addition, kind: Kind, name: str, variance: float) -> Probe:
     if kind.head is None:
         raise DatasetError("say which head learns it: manipulated or synthetic")
     teaching, fresh = ~known.frozen, ~new.frozen
@@ -179,7 +191,7 @@ def _learned(probe: Probe, known: Rehearsal, new: Addition, kind: Kind, name: st
     classes = np.concatenate([known.classes[teaching], np.where(new.labels[fresh] == 1, group, REAL)])
     sources = np.concatenate([known.sources[teaching], np.full(int(fresh.sum()), name)])
     here = np.arange(len(values)) >= int(teaching.sum())
-    strength = VARIANCE / len(values)
+    strength = variance / len(values)
     kinds = logistic.fit(values, classes, _weights(sources, classes, here), strength, len(HEADS), probe.kinds)
     fake = (classes > REAL).astype(np.int64)
     overall = logistic.fit(values, fake, _weights(sources, fake, here), strength, 1, probe.overall)
