@@ -56,7 +56,7 @@ def test_a_clips_flag_has_a_bar_for_each_frame_that_says_what_it_shows(
     assert page.count('<rect class="bar') == 12
     assert page.count('<rect class="bar shown"') == 1
     assert "<title>0:10.5: 0.90</title>" in page
-    assert "px, 3.1 s, 30 frames" in page
+    assert "px, 3 s, 30 frames" in page
 
 
 def test_the_strip_names_the_frames_that_it_shows(
