@@ -38,7 +38,7 @@ def main(fakes: Path, release: Path | None, count: int, least: float, out: Path)
     """Measure, print a table, write JSON."""
     detector = Detector.load(release, "cpu")
     (seat, *others) = detector.panel.seats
-    if others:
+    if others and detector.panel.fusion is None:
         raise click.ClickException("an ensemble is tested member by member: name one")
     kinds = [kind for kind in KINDS if kind == "occlusion" or MAP in seat.backend.outputs]
     found: dict[str, dict[float, list[deletion.Deletion]]] = {kind: defaultdict(list) for kind in kinds}
@@ -86,11 +86,11 @@ def _table(told: list[dict[str, Any]]) -> Table:
 def _faces(detector: Detector, paths: list[Path], least: float, count: int) -> list[np.ndarray]:
     """Crops of the largest faces that score at least that, up to `count`."""
     kept: list[np.ndarray] = []
-    (seat,) = detector.panel.seats
+    seat = detector.panel.seats[0]  # the encoder, where there is one
     for path in track(paths, "looking for fakes that are seen"):
         (sheet,) = detector.prepare([path.read_bytes()]).sheets
         if isinstance(sheet, Sheet) and sheet.cuts[0].box:
-            crop = sheet.cuts[0].crops[0]
+            crop = sheet.cuts[0].crops[seat.cutting]
             logit = seat.opinions([crop]).face
             if seat.release.calibration.apply(logit)[0] >= least and seat.calibration == PLAIN:
                 kept.append(crop)

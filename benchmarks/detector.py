@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import cv2
@@ -26,10 +27,14 @@ from rich.progress import track
 from rich.table import Table
 
 from model import pixels, procedural, releases
+from model.crops import Cutting
 from model.detector import Detector, Failure, Sheet
+from model.encoder import cache, store
+from model.panels import Seat
 
 QUALITY = 90
 BATCH = 32  # crops a forward pass
+ENCODER = "encoder"
 console = Console()
 
 
@@ -49,7 +54,7 @@ class Part:
 @dataclass(frozen=True)
 class Result:
     """`whole_by_parts` is the sum of the parts by the whole, `forward_by_bare` the batched forward's rate by the bare
-    session's; both are 1 where nothing is lost.
+    session's, of the encoder where there is one; both are 1 where nothing is lost.
     """
 
     files: int
@@ -82,7 +87,9 @@ def main(images: Path | None, release: Path | None, count: int, side: int, round
     spent = {part.name: part.milliseconds for part in parts}
     found = sum(bool(cut.box) for sheet in sheets for cut in sheet.cuts)
     a_file = len([cut for sheet in sheets for cut in sheet.cuts]) / len(files)
-    added = spent["decode"] + spent["find"] + spent["cut"] + a_file * spent["forward, batched"]
+    names = [_named(seat) for seat in detector.panel.seats]
+    forward = sum(spent[f"{name}, batched"] for name in names)
+    added = spent["decode"] + spent["find"] + spent["cut"] + a_file * forward
     result = Result(
         len(files),
         side,
@@ -92,7 +99,7 @@ def main(images: Path | None, release: Path | None, count: int, side: int, round
         parts,
         1000 / spent["score, whole"],
         added / spent["score, whole"],
-        spent["bare session, batched"] / spent["forward, batched"],
+        spent[f"{names[0]}, bare session"] / spent[f"{names[0]}, batched"],
     )
     console.print(_table(result))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -121,21 +128,14 @@ def _steps(detector: Detector, files: Sequence[bytes]) -> dict[str, tuple[Callab
     finder = detector._finder  # noqa: SLF001 - the part itself, as `prepare` uses it
     decoded = [next(pixels.decode(content)).pixels for content in files]
     found = [finder.find(image) for image in decoded]
-    cutting = detector.panel.cuttings[0]
-    stack = np.stack([
-        cutting.face(image, faces[0].box) if faces else cutting.picture(image)
-        for image, faces in zip(decoded, found, strict=True)
-    ])  # fmt: skip
-    stack = np.resize(stack, (BATCH, *stack.shape[1:]))
-    seat = detector.panel.seats[0]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    bare = onnxruntime.InferenceSession(seat.release.file(releases.GRAPH), options, providers=["CPUExecutionProvider"])
+    cuttings = detector.panel.cuttings
+    stacks = [_stack(each, decoded, found) for each in cuttings]
 
     def cut() -> None:
         for image, faces in zip(decoded, found, strict=True):
             for face in faces:
-                cutting.face(image, face.box)
+                for cutting in cuttings:
+                    cutting.face(image, face.box)
 
     def whole() -> None:
         answers = detector.score(files)
@@ -146,11 +146,37 @@ def _steps(detector: Detector, files: Sequence[bytes]) -> dict[str, tuple[Callab
         "decode, Pillow alone": (lambda: [_pillow(content) for content in files], len(files)),
         "find": (lambda: [finder.find(image) for image in decoded], len(files)),
         "cut": (cut, len(files)),
-        "forward, batched": (lambda: seat.opinions(list(stack)), BATCH),
-        "bare session, batched": (lambda: bare.run(["logits"], {"crops": stack}), BATCH),
-        "bare session, one by one": (lambda: [bare.run(["logits"], {"crops": crop[None]}) for crop in stack], BATCH),
+        **{name: step for seat in detector.panel.seats for name, step in _forward(seat, stacks[seat.cutting]).items()},
         "score, whole": (whole, len(files)),
     }
+
+
+def _stack(cutting: Cutting, decoded: Sequence[Any], found: Sequence[Any]) -> Any:
+    crops = [
+        cutting.face(image, faces[0].box) if faces else cutting.picture(image)
+        for image, faces in zip(decoded, found, strict=True)
+    ]
+    return np.resize(np.stack(crops), (BATCH, *crops[0].shape))
+
+
+def _forward(seat: Seat, stack: Any) -> dict[str, tuple[Callable[[], object], int]]:
+    """A seat's forward pass beside a bare session of the same graph."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    release, name = seat.release, _named(seat)
+    path, output = release.file(releases.GRAPH), "logits"
+    if name == ENCODER and release.encoder and (recipe := release.file(releases.ENCODER)):
+        path, output = store.graph(release.encoder, recipe, cache.folder()), "features"
+    bare = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return {
+        f"{name}, batched": (lambda: seat.opinions(list(stack)), BATCH),
+        f"{name}, bare session": (lambda: bare.run([output], {"crops": stack}), BATCH),
+        f"{name}, bare, one by one": (lambda: [bare.run([output], {"crops": crop[None]}) for crop in stack], BATCH),
+    }
+
+
+def _named(seat: Seat) -> str:
+    return ENCODER if hasattr(seat.backend, "probe") else "network"
 
 
 def _pillow(content: bytes) -> object:
