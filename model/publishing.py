@@ -40,7 +40,7 @@ def write(directory: Path, version: str, run: Run, divided: Mapping[str, Sequenc
         shutil.copyfile(faces.LOCATOR, directory / releases.FACES)
     steps = Preprocessing(size, recipe.data.margin, *recipe.normalisation, through=True)
     release = Release(
-        directory, "unmask", version, recipe.network.backbone, steps, calibration.Calibration(),
+        directory, recipe.release.name, version, recipe.network.backbone, steps, calibration.Calibration(),
         Thresholds(0.5, 0.5), limits, heads=network.names,
         training={"recipe": recipe.told(), "steps_taken": run.step, "sources": _sources(divided)},
     )  # fmt: skip

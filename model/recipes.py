@@ -205,10 +205,11 @@ class Sweep(Section):
 
 
 class Published(Section):
-    """`[release]`: its version, the limits below which a face is inconclusive, and the size in pixels of the crops that
+    """`[release]`: its name and version, the limits below which a face is inconclusive, and the size in pixels of the crops that
     it judges, where another than the schedule's last does better on validation.
     """
 
+    name: str = "unmask"
     version: str = "0.1.0"
     size: Side | None = None
     face_pixels: Annotated[int, Field(ge=0)] = 64
