@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from model.lab.samples import Samples
     from model.releases import Release
 
-KINDS = Path("recipes/kinds.toml")
+KINDS = Path("recipes/heads/kinds.toml")
 
 
 @click.group()

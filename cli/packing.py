@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUT = click.Path(file_okay=False, path_type=Path)
-KINDS = Path("recipes/kinds.toml")
+KINDS = Path("recipes/heads/kinds.toml")
 MOST = 1_500
 PACKED, CACHED = 20_000, 4_000  # crops of a pack, and of a cache of tokens, unless others are asked for
 

@@ -205,8 +205,8 @@ class Sweep(Section):
 
 
 class Published(Section):
-    """`[release]`: its name and version, the limits below which a face is inconclusive, and the size in pixels of the crops that
-    it judges, where another than the schedule's last does better on validation.
+    """`[release]`: its name and version, the limits below which a face is inconclusive, and the size in pixels of the
+    crops that it judges, where another than the schedule's last does better on validation.
     """
 
     name: str = "unmask"

