@@ -38,6 +38,7 @@ FROZEN = 0.3  # of the new groups, which only measure
 FEWEST = 10  # new faces to learn from
 LOST = 0.01  # of AUC, that an old kind may lose
 CHANCE = 0.5  # an AUC
+CONFLICT = 0.1  # of AUC: an old kind loses as much only to faces that contradict it
 # Variances of the prior at the present weights, the boldest first: how far new faces may move them.
 STEPS = (20.0, 3.0, 1.0, 0.3, 0.1)
 WEIGHT = 0.25  # of all, that the new faces of a class count
@@ -71,6 +72,11 @@ class Row:
     auc: tuple[float, float]
     review: tuple[float, float]
     fake: tuple[float, float]
+
+    @property
+    def lost(self) -> float:
+        """How much AUC it lost, of fakes in number; 0 where it lost none."""
+        return max(0.0, self.auc[0] - self.auc[1]) if self.fakes >= FEWEST else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +138,15 @@ def gathered(
 
 def refit(release: Release, probe: Probe, known: Rehearsal, new: Addition, kind: Kind, name: str) -> Refit:
     """The candidate that learns `new`, faces of a source `name` whose fakes are of `kind`: the boldest of `STEPS` that
-    the gate accepts, else the most careful one with why it is refused. Raises DatasetError where the release has a
-    source of that name: the gate could not tell what the old one loses.
+    the gate accepts, else the most careful one with why it is refused. New faces that contradict an old kind are
+    refused at once: a careful step would only hide it. Raises DatasetError where the release has a source of that name:
+    the gate could not tell what the old one loses.
     """
     if name in known.sources:
         raise DatasetError(f"{release.name} {release.version} knows a source called {name}: choose another name")
     for variance in STEPS:
         made = _candidate(release, probe, known, new, kind, name, variance)
-        if not made.refusals:
+        if not made.refusals or any(row.lost > CONFLICT for row in made.rows if row.name != name):
             break
     return made
 
@@ -273,12 +280,13 @@ def _rows(
 def _refusals(rows: Sequence[Row], name: str) -> list[str]:
     found = []
     for row in rows:
-        if row.name != name and row.fakes >= FEWEST and row.auc[0] - row.auc[1] > LOST:
+        if row.name != name and row.lost > LOST:
+            found.append(f"{row.name} loses {row.lost:.3f} of AUC ({row.auc[0]:.3f} to {row.auc[1]:.3f})")
+        if row.name == name and row.fakes >= FEWEST and row.auc[1] < max(CHANCE, row.auc[0]):
             found.append(
-                f"{row.name} loses {row.auc[0] - row.auc[1]:.3f} of AUC ({row.auc[0]:.3f} to {row.auc[1]:.3f})"
+                f"the new faces are told apart worse than before ({row.auc[0]:.3f} to {row.auc[1]:.3f}): check their "
+                "labels, or give more of them"
             )
-        if row.name == name and row.fakes >= FEWEST and row.auc[1] < CHANCE:
-            found.append(f"the new faces are told apart worse than by chance ({row.auc[1]:.3f}): check their labels")
         rises = row.reals >= calibration.fewest(calibrating.REVIEW_WORST) and row.fake[1] > row.fake[0]
         if rises and row.fake[1] > calibrating.FAKE_WORST:
             found.append(f"{row.fake[1]:.1%} of the real faces of {row.name} would be called fake ({row.fake[0]:.1%})")

@@ -182,7 +182,7 @@ def test_what_learnt_knows_the_kind_better_and_forgets_none(refitted, rows):
     ("answers", "why"),
     [
         (((full.STRIPED, "real", 120),), "striped"),
-        (((full.STRIPED, "real", 40), (full.REAL, "fake", 40)), "told apart worse than by chance"),
+        (((full.STRIPED, "real", 40), (full.REAL, "fake", 40)), "told apart worse than before"),
     ],
 )
 def test_the_gate_refuses_decisions_that_contradict_an_existing_kind(refitted, rows, answers, why):

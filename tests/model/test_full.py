@@ -144,9 +144,7 @@ def test_evidence_says_which_known_kind_a_face_looks_most_like(detector):
 
 def test_the_nearest_faces_are_those_at_the_smallest_angle():
     chance = np.random.default_rng(0)
-    kinds = {
-        name: direction for name, direction in zip(("stripes", "tints", "real photographs"), np.eye(8), strict=False)
-    }
+    kinds = dict(zip(("stripes", "tints", "real photographs"), np.eye(8), strict=False))
     values = np.concatenate([direction + chance.normal(0, 0.1, (60, 8)) for direction in kinds.values()])
     known = neighbours.Neighbours(values.astype(np.float32), [name for name in kinds for _ in range(60)])
 
