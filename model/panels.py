@@ -128,12 +128,13 @@ class Panel:
     ) -> Panel:
         probed = backends.ProbedEncoder(release, device, threads, cache)
         familiar = familiarity.read(path) if (path := release.file(releases.FAMILIAR)) else None
-        cuttings = [encoder.cutting]
-        seats = [Seat(release, probed, probed.share, PLAIN, familiar, 0)]
-        if release.file(releases.GRAPH) or release.file(releases.WEIGHTS):
-            cuttings.append(release.preprocessing.cutting)
+        # The network's crops come first: limits of quality were measured on those.
+        joined = bool(release.file(releases.GRAPH) or release.file(releases.WEIGHTS))
+        cuttings = [release.preprocessing.cutting, encoder.cutting] if joined else [encoder.cutting]
+        seats = [Seat(release, probed, probed.share, PLAIN, familiar, len(cuttings) - 1)]
+        if joined:
             network = backends.start(release, device, threads)
-            seats.append(Seat(release, network, 1 - probed.share, PLAIN, None, 1))
+            seats.append(Seat(release, network, 1 - probed.share, PLAIN, None, 0))
         return cls(release, seats, cuttings, probed.fusion)
 
     def opinions(self, faces: Sequence[Sequence[Crops]], keep_features: bool = False) -> Opinions:

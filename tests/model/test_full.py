@@ -49,14 +49,14 @@ def test_each_head_is_the_weighted_sum_of_encoder_and_network(detector, release,
     crops = sheet.cuts[0].crops
     encoder = ProbedEncoder(release, "cpu", 1, cache)
     network = OnnxBackend(release, 1)
-    parts = [encoder.forward(crops[0][None]).astype(float), network.forward(crops[1][None]).astype(float)]
+    parts = [encoder.forward(crops[1][None]).astype(float), network.forward(crops[0][None]).astype(float)]
     weights = np.array(release.fusion)
     by_hand = parts[0] * weights[:, 0] + parts[1] * weights[:, 1] + weights[:, 2]
 
     said = detector.panel.opinions([crops])
     assert said.face[0] == pytest.approx(heads.fake_logit(by_hand)[0], abs=1e-4)
     assert probes.fused(parts, weights)[0] == pytest.approx(by_hand[0])
-    assert [crop.shape[0] for crop in crops] == [224, release.preprocessing.size]
+    assert [crop.shape[0] for crop in crops] == [release.preprocessing.size, 224]
 
 
 def test_a_face_says_how_unfamiliar_it_is_and_nothing_of_members(detector):

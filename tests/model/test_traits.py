@@ -33,7 +33,7 @@ def test_each_judged_face_carries_raw_features_of_its_own_crop(detector, encoder
     prepared = detector.prepare(FILES)
     for sheet, answer in zip(prepared.sheets[:2], detector.judge(prepared, keep_features=True), strict=False):
         (face,) = answer.faces
-        crop = sheet.cuts[0].crops[0]
+        crop = sheet.cuts[0].crops[-1]
         assert face.traits.features.dtype == np.float16
         assert face.traits.features == pytest.approx(encoder.features(crop[None])[0].astype(np.float16), abs=0.01)
         assert face.traits.encoder == full_release.release.encoder.graph == encoder.digest
@@ -42,7 +42,7 @@ def test_each_judged_face_carries_raw_features_of_its_own_crop(detector, encoder
 def test_features_are_those_before_the_release_projects_them(detector):
     seat, answer = detector.panel.seats[0], judged(detector, keep_features=True)[0]
     raw = answer.faces[0].traits.features.astype(np.float32)
-    crop = detector.prepare(FILES[:1]).sheets[0].cuts[0].crops[0]
+    crop = detector.prepare(FILES[:1]).sheets[0].cuts[0].crops[-1]
     read = seat.look([crop], [FEATURES])[FEATURES][0]
     assert raw.shape != read.shape
     assert seat.backend.probe.projection(raw[None])[0] == pytest.approx(read, abs=0.05)
@@ -52,7 +52,7 @@ def test_the_small_networks_answer_is_kept_with_its_name(detector, full_release)
     small = OnnxBackend(full_release.release, 2)
     sheet = detector.prepare(FILES).sheets[1]
     traits = judged(detector, keep_features=True)[1].faces[0].traits
-    assert traits.logits == pytest.approx(small.look(sheet.cuts[0].crops[1][None], [LOGITS])[LOGITS][0], abs=1e-3)
+    assert traits.logits == pytest.approx(small.look(sheet.cuts[0].crops[0][None], [LOGITS])[LOGITS][0], abs=1e-3)
     assert traits.network == network_of(full_release.release) == releases.digest(full.NETWORK / releases.WEIGHTS)
 
 
