@@ -26,6 +26,11 @@ STARTING_SECONDS = 120.0  # for a process to finish something at all: loading a 
 
 log = logs.get(__name__)
 
+# Held while an order is sent, and around every fork. Sending takes locks of kombu's that all its objects share; a child
+# that is forked meanwhile inherits them locked, and waits for ever when it sends something itself.
+_sending = threading.Lock()
+os.register_at_fork(before=_sending.acquire, after_in_parent=_sending.release, after_in_child=_sending.release)
+
 
 class Stamps:
     """When something was last finished, by the monotonic clock, shared with the children that finish it.
@@ -91,7 +96,9 @@ class Attendant:
             if now < self._due.get(name, now):
                 continue
             self._due[name] = now + seconds
-            if not send():
+            with _sending:
+                sent = send()
+            if not sent:
                 self.stamps.now(name)  # nothing can be finished that could not be ordered
         why = self._sickness()
         if why and not self.is_stopping():

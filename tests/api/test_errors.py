@@ -23,8 +23,9 @@ def kinds(parent: type[domain.UnmaskError] = domain.UnmaskError) -> Iterator[typ
         yield from kinds(kind)
 
 
-# Their slug is given to each; `NotFetched` becomes a submission's failure, and never an answer; `Busy` is a family.
-NAMED = (domain.BadMedia, domain.NotFetched, domain.Busy, errors.InvalidRequest)
+# Their slug is given to each; `NotFetched` becomes a submission's failure, and never an answer; `Busy` is a family; to
+# the web what is `Damaged` is not found.
+NAMED = (domain.BadMedia, domain.NotFetched, domain.Busy, domain.Damaged, errors.InvalidRequest)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in kinds() if kind not in NAMED])

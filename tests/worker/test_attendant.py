@@ -195,3 +195,32 @@ def test_killed_children_are_replaced_and_hung_ones_end_their_process(processes,
         seen = file.stat().st_mtime_ns
         eventually(lambda hung=hung: not any(child.is_running() for child in hung))
         assert file.stat().st_mtime_ns == seen
+
+
+def test_nothing_is_forked_while_an_order_is_sent():
+    began, goes_on = threading.Event(), threading.Event()
+
+    def send():
+        began.set()
+        return goes_on.wait(30)
+
+    held = Attendant(Stamps("pulse"), {"pulse": (60.0, send)}, lambda: (), 300.0, lambda: False, os.abort)
+    sender = threading.Thread(target=held.look)
+    sender.start()
+    began.wait(30)
+    forked = threading.Event()
+
+    def fork():
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+        forked.set()
+
+    forker = threading.Thread(target=fork)
+    forker.start()
+    assert not forked.wait(0.5)
+    goes_on.set()
+    assert forked.wait(30)
+    sender.join()
+    forker.join()
