@@ -192,3 +192,21 @@ def _first_norm(weights, crops):
     mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (graph.MEAN, graph.STD))
     network.forward_features((pixels - mean) / std)
     return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "has"),
+    [
+        ("flags : fpu avx2 avx512_vnni", True),
+        ("flags : avx_vnni", True),
+        ("flags : avx2 avx512f", False),
+        (None, False),
+    ],
+)
+def test_the_exact_product_is_asked_for_where_the_processor_needs_it(tmp_path, monkeypatch, flags, has):
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(flags)
+    monkeypatch.setattr(running, "CPUINFO", tmp_path / "cpuinfo")
+    running._has_vnni.cache_clear()
+    assert running._has_vnni() is has
+    running._has_vnni.cache_clear()
