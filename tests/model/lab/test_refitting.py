@@ -1,11 +1,16 @@
 """Teaching a release a new kind of forgery, at a site that has none of the pictures it was made from."""
 
 import json
+import re
+import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from cli.main import unmask
 from model import probes, rehearsal, releases, verification
 from model.detector import Detector
 from model.errors import DatasetError, ReleaseError
@@ -14,6 +19,7 @@ from model.lab.kinds import Kind
 from model.sources import Item
 from tests.model import full
 
+GUIDE = Path(__file__).parents[3] / "docs/detector/new-kind.md"
 RULED = Kind(kind="ruled", family="added", head="synthetic", mates=())
 
 
@@ -169,3 +175,20 @@ def test_a_rehearsal_stands_for_every_source_and_class():
         (source, label) for source in ("alpha", "beta", "gamma") for label in (0, 1)
     }
     assert len(rehearsing.drawn(known, 10_000)) == len(known)
+
+
+def test_the_documents_worked_example_runs(release, cache, tmp_path, monkeypatch):
+    (line,) = re.findall(r"^unmask (release refit .*)$", GUIDE.read_text(), re.MULTILINE)
+    pictures(tmp_path / "new-generator")
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(line.replace("RELEASE", str(release.directory)))
+    told = CliRunner().invoke(unmask, [*words, "--encoder-cache", str(cache)])
+
+    assert told.exit_code == 0, told.output
+    assert "| new-generator |" in told.output
+    assert "The gate accepts it." in told.output
+    candidate = releases.read(tmp_path / "candidate")
+    assert candidate.version == f"{release.version}+new-generator"
+    again = CliRunner().invoke(unmask, [*words, "--encoder-cache", str(cache)])
+    assert again.exit_code != 0
+    assert "is not empty" in str(again.exception)
