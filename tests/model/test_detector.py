@@ -61,7 +61,7 @@ def test_a_face_is_boxed_where_it_is(detector, faced):
     x, y, width, height = answer.faces[0].box
     assert x < 225 < x + width  # the nose of this portrait
     assert y < 115 < y + height
-    assert set(answer.faces[0].quality) == {"size_px", "sharpness", "confidence", "distance"}
+    assert set(answer.faces[0].quality) == {"size_px", "sharpness", "confidence", "distance", "covered"}
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
@@ -175,6 +175,9 @@ def test_a_face_that_is_mostly_covered_is_a_doubt_where_the_release_sets_a_limit
     assert covered.band == "inconclusive"
 
 
-def test_nothing_is_measured_of_covers_where_no_limit_is_set(detector, portrait, encode):
-    (answer,) = detector.score([encode(portrait, "PNG")])
+def test_nothing_is_measured_of_covers_where_no_limit_is_set(tmp_path, portrait, encode):
+    shutil.copytree(releases.default_path(), tmp_path / "lenient")
+    found = releases.read(tmp_path / "lenient")
+    releases.seal(replace(found, limits=replace(found.limits, covered=1.0)))
+    (answer,) = Detector.load(tmp_path / "lenient", "cpu").score([encode(portrait, "PNG")])
     assert "covered" not in answer.faces[0].quality
