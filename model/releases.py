@@ -123,9 +123,14 @@ class Release:
 
 def default_path() -> Path:
     """The newest release that ships with the package and needs no encoder. Raises ReleaseError when there is none."""
-    found = [path.parent for path in SHIPPED.glob(f"{LITE}/{RECORD}")]
+    return newest(LITE)
+
+
+def newest(pattern: str) -> Path:
+    """The newest of the shipped releases whose directory matches `pattern`. Raises ReleaseError when there is none."""
+    found = [path.parent for path in SHIPPED.glob(f"{pattern}/{RECORD}")]
     if not found:
-        raise ReleaseError(f"no detector release in {SHIPPED}")
+        raise ReleaseError(f"no detector release {pattern} in {SHIPPED}")
     return max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)])
 
 

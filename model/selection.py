@@ -6,7 +6,6 @@ alone, needs no encoder and is ten times as fast. Full is the default where the 
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from model import releases
@@ -23,10 +22,7 @@ MISSING = (
 
 def shipped(word: str) -> Path:
     """The newest shipped release of a kind, `full` or `lite`. Raises ReleaseError when there is none."""
-    found = [path.parent for path in releases.SHIPPED.glob(f"{_PATTERNS[word]}/{releases.RECORD}")]
-    if not found:
-        raise ReleaseError(f"no {word} detector release in {releases.SHIPPED}")
-    return max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)])
+    return releases.newest(_PATTERNS[word])
 
 
 def chosen(asked: Path | None, cache: Path | None = None) -> Path:

@@ -164,7 +164,7 @@ def test_a_word_names_a_shipped_release_and_everything_else_is_a_directory(tmp_p
     assert selection.shipped(selection.FULL).name == "unmask-10.0.0"
     assert selection.shipped(selection.LITE).name == "unmask-lite-2.0.0"
     (tmp_path / "unmask-lite-2.0.0" / releases.RECORD).unlink()
-    with pytest.raises(ReleaseError, match="no lite"):
+    with pytest.raises(ReleaseError, match="no detector release unmask-lite"):
         selection.shipped(selection.LITE)
 
 
