@@ -226,7 +226,7 @@ def test_what_lies_beside_a_graph_says_whether_faces_come_through_a_view(tmp_pat
 
 def test_paths_are_told_apart_by_what_they_are(meso4, tmp_path):
     assert opening.opened(meso4).name == "meso4"
-    assert opening.opened(releases.default_path(), "cpu").name.startswith("unmask ")
+    assert opening.opened(releases.default_path(), "cpu").name.startswith("unmask-lite ")
     assert opening.opened(graph(tmp_path / "any.onnx", TensorProto.FLOAT)).name == "any"
     with pytest.raises(ReleaseError, match=r"\.h5"):
         opening.opened(tmp_path / "x.txt")

@@ -18,7 +18,7 @@ def copy(tmp_path):
 
 def test_the_shipped_release_is_whole_and_small():
     release = releases.read()
-    assert release.name == "unmask"
+    assert release.name == "unmask-lite"
     assert 0 <= release.thresholds.review <= release.thresholds.fake <= 1
     assert {releases.WEIGHTS, releases.GRAPH, releases.LIST} <= set(release.files)
     assert sum(path.stat().st_size for path in release.directory.iterdir()) < 20_000_000
