@@ -15,13 +15,13 @@ from tests.model import full
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
+def cache(full_release):
+    return full_release.cache
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory, cache):
-    return full.build(tmp_path_factory.mktemp("releases") / "tiny-1.0.0", cache)
+def release(full_release):
+    return full_release.release
 
 
 @pytest.fixture(scope="module")

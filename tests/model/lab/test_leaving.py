@@ -12,7 +12,7 @@ from tests.model.lab.made import CONFIG, KINDS, samples
 def test_a_kind_with_a_relative_in_training_is_told_better_than_one_without():
     left = {each.source: each for each in leaving.scored(samples(count=200), KINDS, "kind", CONFIG)}
 
-    assert left["alpha"].auc > 0.7  # beta shares a clue with it
+    assert left["alpha"].auc > 0.75  # beta shares a clue with it
     assert abs(left["gamma"].auc - 0.5) < 0.25  # nothing shares gamma's
     assert left["alpha"].fold == "alpha"
     assert left["alpha"].mates == ("alpha",)

@@ -20,17 +20,18 @@ from model.sources import Item
 from tests.model import full
 
 GUIDE = Path(__file__).parents[3] / "docs/detector/new-kind.md"
+COUNT = 120  # new pictures of each class: of fewer, the dozen that measure say little
 RULED = Kind(kind="ruled", family="added", head="synthetic", mates=())
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
+def cache(full_release):
+    return full_release.cache
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory, cache):
-    return full.build(tmp_path_factory.mktemp("releases") / "tiny-1.0.0", cache)
+def release(full_release):
+    return full_release.release
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def pictures(folder, fakes=full.RULED, count=30, first=200):
 @pytest.fixture(scope="module")
 def learnt(release, detector, tmp_path_factory):
     """The refit to a kind that the release does not know, with what it was made of."""
-    new = refitting.addition(detector, pictures(tmp_path_factory.mktemp("new")))
+    new = refitting.addition(detector, pictures(tmp_path_factory.mktemp("new"), count=COUNT))
     known, probe = refitting.opened(release), probes.read(release.file(releases.HEADS_FILE))
     return refitting.refit(release, probe, known, new, RULED, "ruled"), new
 
@@ -66,7 +67,7 @@ def row(made, name):
 
 def test_a_new_kind_is_learnt_and_the_old_ones_are_not_forgotten(learnt):
     made, new = learnt
-    assert row(made, "ruled").auc[1] >= max(0.8, row(made, "ruled").auc[0])
+    assert row(made, "ruled").auc[1] > row(made, "ruled").auc[0] + 0.03
     for old in (full.STRIPED, full.TINTED):
         assert row(made, old).auc[1] > row(made, old).auc[0] - refitting.LOST
     assert made.refusals == ()
@@ -103,7 +104,7 @@ def test_the_candidate_is_a_whole_release_with_its_report_and_can_learn_on(relea
     assert candidate.thresholds == made.thresholds
     told = json.loads((candidate.directory / "refit.json").read_text())
     assert told["refused"] == []
-    assert told["added"]["fakes"] == 30
+    assert told["added"]["fakes"] == COUNT
     assert "| ruled |" in (candidate.directory / "refit.md").read_text()
     more = rehearsal.read(candidate.file(releases.REHEARSAL))
     assert len(more.values) == len(known.values) + len(new.labels)
@@ -113,7 +114,7 @@ def test_the_candidate_is_a_whole_release_with_its_report_and_can_learn_on(relea
             [full.file(full.RULED, seed) for seed in range(300, 306)])]
         for each in (release, candidate)
     )  # fmt: skip
-    assert np.mean(after) != np.mean(before)
+    assert np.mean(after) > np.mean(before)
 
 
 def test_faces_that_contradict_an_old_kind_are_refused_by_the_gate(release):
